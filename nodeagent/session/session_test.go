@@ -88,6 +88,14 @@ func (s *screen) contents() string {
 	return s.text.String()
 }
 
+// allowingPolicy allows every run without a question.
+type allowingPolicy struct{}
+
+func (allowingPolicy) AllowsWithoutQuestion(mediation.Question) bool { return true }
+func (allowingPolicy) Decide(context.Context, mediation.Question, mediation.AnswerStore) error {
+	return nil
+}
+
 // noopObserver is an Observer that ignores every event.
 type noopObserver struct{}
 
@@ -174,7 +182,7 @@ func (a *agent) run(t testing.TB) {
 	}
 	clock := session.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
-		Journal: a.journal, Registry: registry, Policy: mediation.UnattendedPolicy{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
+		Journal: a.journal, Registry: registry, Policy: allowingPolicy{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
@@ -104,6 +105,18 @@ type testExecutor struct {
 	path string
 }
 
+// unattendedPolicy is the policy of a machine without a person: it denies runs that need one.
+type unattendedPolicy struct{}
+
+func (unattendedPolicy) AllowsWithoutQuestion(q mediation.Question) bool { return !q.MediationRequired }
+
+func (unattendedPolicy) Decide(_ context.Context, q mediation.Question, _ mediation.AnswerStore) error {
+	if q.MediationRequired {
+		return &mediation.Denied{Code: errorcode.MediationDenied, Message: "no person is asked"}
+	}
+	return nil
+}
+
 // newTestExecutor returns an executor on a new journal; slots is its concurrency.
 func newTestExecutor(t *testing.T, slots int, all ...capability.Capability) *testExecutor {
 	t.Helper()
@@ -121,7 +134,7 @@ func reopen(t *testing.T, path string, slots int, limits journal.Limits, all ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := New(Options{Journal: j, Registry: registry, Policy: mediation.UnattendedPolicy{}, Now: time.Now, Concurrency: slots, Grace: 2 * time.Second, Log: log})
+	x, err := New(Options{Journal: j, Registry: registry, Policy: unattendedPolicy{}, Now: time.Now, Concurrency: slots, Grace: 2 * time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

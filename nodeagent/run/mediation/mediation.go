@@ -11,8 +11,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/mooring-dev/mooring/api/errorcode"
 )
 
 // Question describes a run for the person who decides about it. Every text in it that came from the
@@ -66,21 +64,6 @@ type Denied struct {
 }
 
 func (d *Denied) Error() string { return d.Message }
-
-// UnattendedPolicy is the policy of a machine without a person to ask. It allows runs that need no
-// person and denies the others.
-type UnattendedPolicy struct{}
-
-// AllowsWithoutQuestion reports whether the capability needs no mediation.
-func (UnattendedPolicy) AllowsWithoutQuestion(q Question) bool { return !q.MediationRequired }
-
-// Decide allows capabilities without mediation.
-func (u UnattendedPolicy) Decide(_ context.Context, q Question, _ AnswerStore) error {
-	if u.AllowsWithoutQuestion(q) {
-		return nil
-	}
-	return &Denied{Code: errorcode.MediationDenied, Message: "this agent cannot ask a person at the machine"}
-}
 
 var (
 	// ErrNoQuestion means that no open question has the given name or UID.
