@@ -16,9 +16,10 @@ func WithDialer(ctx context.Context, dial DialContext) context.Context {
 	return context.WithValue(ctx, dialerKey{}, dial)
 }
 
-func dialerFrom(ctx context.Context) DialContext {
+// openConn opens a connection to a target with the dialer of ctx.
+func openConn(ctx context.Context, t target) (net.Conn, error) {
 	if dial, ok := ctx.Value(dialerKey{}).(DialContext); ok {
-		return dial
+		return dial(ctx, "tcp", t.address)
 	}
-	return DialTCP
+	return dialTarget(ctx, "tcp", t)
 }

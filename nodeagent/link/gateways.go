@@ -32,11 +32,12 @@ func NewGateways(endpoints []string, now func() time.Time) *Gateways {
 
 // Dial connects to one of the gateways. It tries every address of every name in a random order, so
 // that machines spread over the gateways; the avoided addresses come last. Dial goes on with the
-// next address when one is unreachable or does not finish its handshake.
+// next address when one is unreachable or does not finish its handshake. A proxy gets the name
+// itself, because a machine behind a proxy may have no DNS for it.
 func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) {
-	addresses, problems := g.resolveEndpoints(ctx)
-	for _, address := range g.orderAddresses(addresses) {
-		l, err := Dial(ctx, address, config)
+	targets, problems := g.resolveEndpoints(ctx)
+	for _, t := range g.orderTargets(targets) {
+		l, err := dial(ctx, t, config)
 		if err == nil {
 			return l, nil
 		}
@@ -44,7 +45,7 @@ func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) 
 		if ctx.Err() != nil {
 			break
 		}
-		g.Avoid(address)
+		g.Avoid(t.address)
 	}
 	if len(problems) == 1 {
 		return nil, problems[0]
@@ -55,38 +56,55 @@ func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) 
 // Avoid puts an address last for avoidDuration: its gateway failed, or asked the machine to leave.
 func (g *Gateways) Avoid(address string) { g.avoided[address] = g.now() }
 
-// resolveEndpoints returns the addresses of the endpoints, host:port, without duplicates.
-func (g *Gateways) resolveEndpoints(ctx context.Context) (addresses []string, problems []error) {
+// resolveEndpoints returns the targets of the endpoints, without duplicate addresses.
+func (g *Gateways) resolveEndpoints(ctx context.Context) (targets []target, problems []error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	for _, endpoint := range g.endpoints {
-		host, port, err := net.SplitHostPort(endpoint)
+		addresses, err := g.addressesOf(ctx, endpoint)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("gateway %s: %w", endpoint, err))
-			continue
+			problems = append(problems, err)
 		}
-		hosts, err := g.lookup(ctx, host)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("find gateway %s: %w", endpoint, err))
-		}
-		for _, host := range hosts {
-			if address := net.JoinHostPort(host, port); !slices.Contains(addresses, address) {
-				addresses = append(addresses, address)
+		for _, address := range addresses {
+			if !slices.ContainsFunc(targets, func(t target) bool { return t.address == address }) {
+				targets = append(targets, target{endpoint, address})
 			}
 		}
 	}
-	return addresses, problems
+	return targets, problems
 }
 
-// orderAddresses shuffles the addresses and puts the avoided ones last, the longest avoided of them
-// first.
-func (g *Gateways) orderAddresses(addresses []string) []string {
+// addressesOf looks up the host of an endpoint, unless a proxy does.
+func (g *Gateways) addressesOf(ctx context.Context, endpoint string) (addresses []string, err error) {
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("gateway %s: %w", endpoint, err)
+	}
+	switch proxy, err := ProxyFor(endpoint); {
+	case err != nil:
+		return nil, fmt.Errorf("find gateway %s: %w", endpoint, err)
+	case proxy != nil:
+		return []string{endpoint}, nil
+	}
+	hosts, err := g.lookup(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("find gateway %s: %w", endpoint, err)
+	}
+	for _, host := range hosts {
+		addresses = append(addresses, net.JoinHostPort(host, port))
+	}
+	return addresses, nil
+}
+
+// orderTargets shuffles the targets and puts the avoided addresses last, the longest avoided of
+// them first.
+func (g *Gateways) orderTargets(targets []target) []target {
 	for address, since := range g.avoided {
 		if g.now().Sub(since).Abs() > avoidDuration {
 			delete(g.avoided, address)
 		}
 	}
-	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
-	slices.SortStableFunc(addresses, func(a, b string) int { return g.avoided[a].Compare(g.avoided[b]) })
-	return addresses
+	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+	slices.SortStableFunc(targets, func(a, b target) int { return g.avoided[a.address].Compare(g.avoided[b.address]) })
+	return targets
 }

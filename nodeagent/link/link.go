@@ -44,18 +44,29 @@ type Link struct {
 	// State is the outcome of the handshake.
 	State tls.ConnectionState
 
-	conn *watchedConn
+	conn   *watchedConn
+	target target
 }
 
 // Dial connects to endpoint (host:port). config decides which server certificates are trusted and
 // may name the CA of the expected chain. Dial itself sets the protocol.
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
+	return dial(ctx, target{endpoint, endpoint}, config)
+}
+
+// Redial opens another connection to the address of the Link, directly or through a proxy as
+// before.
+func (l *Link) Redial(ctx context.Context, config *tls.Config) (*Link, error) {
+	return dial(ctx, l.target, config)
+}
+
+func dial(ctx context.Context, t target, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	debugDial(ctx, endpoint)
-	tcpConn, err := dialerFrom(ctx)(ctx, "tcp", endpoint)
+	debugDial(ctx, t)
+	tcpConn, err := openConn(ctx, t)
 	if err != nil {
-		logFrom(ctx).DebugContext(ctx, "gateway not reached", "address", endpoint, "error", err)
+		logFrom(ctx).DebugContext(ctx, "gateway not reached", "address", t.address, "error", err)
 		return nil, fmt.Errorf("connect to gateway: %w", err)
 	}
 	config = config.Clone()
@@ -66,17 +77,17 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 	config.NextProtos = []string{"h2"}
 	tlsConn := tls.Client(tcpConn, config)
 	err = tlsConn.HandshakeContext(ctx)
-	debugHandshake(ctx, endpoint, tlsConn, err)
+	debugHandshake(ctx, t.address, tlsConn, err)
 	if err != nil {
 		tcpConn.Close()
-		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", endpoint, err)
+		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", t.address, err)
 	}
 	l, err := newLink(tlsConn, interceptorOptions(ctx)...)
 	if err != nil {
 		tlsConn.Close()
 		return nil, err
 	}
-	l.Address = endpoint
+	l.Address, l.target = t.address, t
 	return l, nil
 }
 

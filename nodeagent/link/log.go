@@ -21,19 +21,19 @@ func logFrom(ctx context.Context) *slog.Logger {
 }
 
 // debugDial logs the address of a dial and the proxy in between, without the user of the proxy.
-func debugDial(ctx context.Context, address string) {
+func debugDial(ctx context.Context, t target) {
 	log := logFrom(ctx)
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	through := "none"
-	switch proxy, err := ProxyFor(address); {
+	switch proxy, err := ProxyFor(t.endpoint); {
 	case err != nil:
 		through = "invalid"
 	case proxy != nil:
 		through = proxy.Host
 	}
-	log.DebugContext(ctx, "dialing a gateway", "address", address, "proxy", through)
+	log.DebugContext(ctx, "dialing a gateway", "address", t.address, "proxy", through)
 }
 
 // debugHandshake logs the result of a TLS handshake.

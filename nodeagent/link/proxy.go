@@ -28,9 +28,9 @@ func ProxyFor(address string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read HTTPS_PROXY: %w", hidePassword(err))
 	}
-	// The parser reads a text that is not a URL as a host with a path. An error would then show the
-	// text with its password.
-	if proxy != nil && (proxy.Hostname() == "" || strings.Trim(proxy.Path, "/") != "") {
+	// The parser reads a text that is not a URL as a host with a path, and a password with "?" or "#"
+	// as a port with a query or a fragment. A message would then show the password.
+	if proxy != nil && (proxy.Hostname() == "" || strings.Trim(proxy.Path, "/") != "" || proxy.RawQuery != "" || proxy.Fragment != "") {
 		return nil, errors.New("HTTPS_PROXY is not the URL of a proxy: want http://HOST:PORT")
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
@@ -51,18 +51,27 @@ func hidePassword(err error) error {
 // DialTCP opens a connection to the address (host:port) of a gateway, through the proxy of the
 // environment where there is one. TLS to the gateway stays end to end.
 func DialTCP(ctx context.Context, network, address string) (net.Conn, error) {
-	proxy, err := ProxyFor(address)
+	return dialTarget(ctx, network, target{address, address})
+}
+
+// target is an address to dial, host:port, and the configured endpoint that it belongs to. The
+// endpoint decides about the proxy, because NO_PROXY may list the name of the gateway.
+type target struct{ endpoint, address string }
+
+// dialTarget opens a connection to a target, through the proxy of its endpoint where there is one.
+func dialTarget(ctx context.Context, network string, t target) (net.Conn, error) {
+	proxy, err := ProxyFor(t.endpoint)
 	if err != nil {
 		return nil, err
 	}
 	if proxy == nil {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
+		return (&net.Dialer{}).DialContext(ctx, network, t.address)
 	}
 	conn, err := dialProxy(ctx, proxy)
 	if err != nil {
 		return nil, fmt.Errorf("connect to proxy %s: %w", proxy.Redacted(), err)
 	}
-	tunnel, err := openTunnel(ctx, conn, proxy, address)
+	tunnel, err := openTunnel(ctx, conn, proxy, t.address)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("proxy %s: %w", proxy.Redacted(), err)

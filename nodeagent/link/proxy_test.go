@@ -2,68 +2,14 @@ package link_test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
-
-// proxyServer is an HTTP proxy. It tunnels every CONNECT to one address, or refuses it with a
-// status.
-type proxyServer struct {
-	address  string
-	mu       sync.Mutex
-	requests []string
-}
-
-func startProxy(t *testing.T, target string, refuse int) *proxyServer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxyServer{address: listener.Addr().String()}
-	var connections sync.WaitGroup
-	t.Cleanup(func() { listener.Close(); connections.Wait() })
-	connections.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connections.Go(func() { p.serve(conn, target, refuse) })
-		}
-	})
-	return p
-}
-
-func (p *proxyServer) serve(conn net.Conn, target string, refuse int) {
-	defer conn.Close()
-	request, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return
-	}
-	p.mu.Lock()
-	p.requests = append(p.requests, request.Method+" "+request.Host+" "+request.Header.Get("Proxy-Authorization"))
-	p.mu.Unlock()
-	if refuse != 0 {
-		fmt.Fprintf(conn, "HTTP/1.1 %d refused\r\nContent-Length: 0\r\n\r\n", refuse)
-		return
-	}
-	upstream, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	defer upstream.Close()
-	fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() { _, _ = io.Copy(upstream, conn); upstream.Close() }()
-	_, _ = io.Copy(conn, upstream)
-}
 
 // echoServer starts a server that answers one line with the same line, and returns its address.
 func echoServer(t *testing.T) string {
@@ -88,8 +34,8 @@ func echoServer(t *testing.T) string {
 }
 
 func TestAGatewayIsReachedThroughTheProxyOfTheEnvironment(t *testing.T) {
-	proxy := startProxy(t, echoServer(t), 0)
-	t.Setenv("HTTPS_PROXY", "http://user:secret@"+proxy.address)
+	proxy := fakegateway.StartProxy(t, map[string]string{"gateway.example:7444": echoServer(t)})
+	t.Setenv("HTTPS_PROXY", "http://user:secret@"+proxy.Address)
 	t.Setenv("NO_PROXY", "direct.example")
 	conn, err := link.DialTCP(t.Context(), "tcp", "gateway.example:7444")
 	if err != nil {
@@ -102,10 +48,9 @@ func TestAGatewayIsReachedThroughTheProxyOfTheEnvironment(t *testing.T) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != "hello\n" {
 		t.Errorf("read %q, %v", line, err)
 	}
-	proxy.mu.Lock()
-	defer proxy.mu.Unlock()
-	if want := "CONNECT gateway.example:7444 Basic dXNlcjpzZWNyZXQ="; len(proxy.requests) != 1 || proxy.requests[0] != want {
-		t.Errorf("the proxy was asked %q, want %q", proxy.requests, want)
+	requests := proxy.TakeRequests()
+	if want := "CONNECT gateway.example:7444 Basic dXNlcjpzZWNyZXQ="; len(requests) != 1 || requests[0] != want {
+		t.Errorf("the proxy was asked %q, want %q", requests, want)
 	}
 }
 
@@ -132,12 +77,15 @@ func TestWhichProxyIsUsed(t *testing.T) {
 }
 
 func TestAProxyThatDoesNotHelpIsNamedWithoutItsPassword(t *testing.T) {
-	refusing := startProxy(t, "", http.StatusForbidden)
+	refusing := fakegateway.StartProxy(t, nil)
 	for name, c := range map[string]struct{ proxy, want string }{
-		"refuses":      {"http://user:secret@" + refusing.address, "refuses a tunnel to gateway.example:7444 with HTTP status 403"},
+		"refuses":      {"http://user:secret@" + refusing.Address, "refuses a tunnel to gateway.example:7444 with HTTP status 403"},
 		"unreachable":  {"http://user:secret@127.0.0.1:1", "connect to proxy http://user:xxxxx@127.0.0.1:1"},
 		"other scheme": {"socks5://user:secret@127.0.0.1:1", `scheme "socks5": only http and https`},
 		"not a URL":    {"http://user:secret@[", "HTTPS_PROXY"},
+		"with a path":  {"http://user:1/secret@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"},
+		"with a query": {"http://user:1?secret@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"},
+		"with a mark":  {"http://user:1#secret@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("HTTPS_PROXY", c.proxy)

@@ -76,8 +76,8 @@ func (r *Runner) tlsConfig() *tls.Config {
 }
 
 // redial opens another connection to the gateway of a polled session.
-func (r *Runner) redial(ctx context.Context, address string) (*link.Link, error) {
-	return link.Dial(ctx, address, r.tlsConfig())
+func (r *Runner) redial(ctx context.Context, broken *link.Link) (*link.Link, error) {
+	return broken.Redial(ctx, r.tlsConfig())
 }
 
 // withRefusal puts the refusal of a connection before the errors that it caused.

@@ -11,7 +11,7 @@ import (
 // sessionLink holds the connection of a session. A stream keeps its first connection; a polled
 // session continues over another one when a connection breaks.
 type sessionLink struct {
-	dial func(ctx context.Context, address string) (*link.Link, error)
+	dial func(ctx context.Context, broken *link.Link) (*link.Link, error)
 
 	// dialToken holds one token, so that only one call at a time dials.
 	dialToken chan struct{}
@@ -20,7 +20,7 @@ type sessionLink struct {
 	link *link.Link
 }
 
-func newSessionLink(l *link.Link, dial func(context.Context, string) (*link.Link, error)) *sessionLink {
+func newSessionLink(l *link.Link, dial func(context.Context, *link.Link) (*link.Link, error)) *sessionLink {
 	return &sessionLink{link: l, dial: dial, dialToken: make(chan struct{}, 1)}
 }
 
@@ -42,7 +42,7 @@ func (c *sessionLink) redial(ctx context.Context, broken *link.Link) error {
 	if l, _ := c.current(); l != broken {
 		return nil
 	}
-	next, err := c.dial(ctx, broken.Address)
+	next, err := c.dial(ctx, broken)
 	if err != nil {
 		return err
 	}
