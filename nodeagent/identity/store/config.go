@@ -41,12 +41,22 @@ func (s *Store) Trust() (identity.Bundle, error) {
 	bundle, err := identity.ParseBundle(content)
 	if err != nil {
 		cure := "pair again with another --identity-dir"
-		if _, missing := s.read(trustFile + previousSuffix); missing == nil {
+		if s.hasPreviousTrust() {
 			cure = "restore it from " + trustFile + previousSuffix + ", or " + cure
 		}
 		return identity.Bundle{}, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, trustFile, err, cure)
 	}
 	return bundle, nil
+}
+
+// hasPreviousTrust reports whether the bundle before the last replacement can be restored.
+func (s *Store) hasPreviousTrust() bool {
+	content, err := s.read(trustFile + previousSuffix)
+	if err != nil {
+		return false
+	}
+	_, err = identity.ParseBundle(content)
+	return err == nil
 }
 
 // SaveTrust replaces the CA bundle and keeps the previous one beside it.

@@ -227,6 +227,55 @@ func TestADamagedIdentityFallsBackOnThePreviousOne(t *testing.T) {
 	}
 }
 
+// TestADamagedBundleIsRestoredFromThePreviousOneIfThereIsOne damages the CA bundle of a machine
+// before and after its first replacement. Only a replacement keeps a previous bundle. The advice
+// does not name a previous bundle that is damaged too.
+func TestADamagedBundleIsRestoredFromThePreviousOneIfThereIsOne(t *testing.T) {
+	const restore, pair = "; restore it from trust.pem.previous, or pair again with another --identity-dir", "; pair again with another --identity-dir"
+	for name, c := range map[string]struct {
+		saves           int
+		previousDamaged bool
+		want            string
+	}{
+		"no previous bundle":        {1, false, pair},
+		"a previous bundle":         {2, false, restore},
+		"a damaged previous bundle": {2, true, pair},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir()+"/id")
+			bundle := fakegateway.NewCA(t, "ca").Bundle(t)
+			for range c.saves {
+				if err := s.SaveTrust(bundle); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := filepath.Join(s.Dir(), trustFile)
+			if err := os.WriteFile(path, []byte("zeros"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.previousDamaged {
+				if err := os.WriteFile(path+previousSuffix, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := s.Trust()
+			if !errors.Is(err, ErrDamaged) || !strings.HasSuffix(err.Error(), c.want) || strings.Contains(err.Error(), "restore") != (c.want == restore) {
+				t.Errorf("got %v, want a damaged identity and %q", err, c.want)
+			}
+			if c.want == pair {
+				return
+			}
+			// The advice of the error works.
+			if err := os.Rename(path+previousSuffix, path); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Trust(); err != nil || got.SHA256() != bundle.SHA256() {
+				t.Errorf("the restored bundle: %v", err)
+			}
+		})
+	}
+}
+
 func TestAnIdentityIsOnlyOneThatFits(t *testing.T) {
 	ca, key := fakegateway.NewCA(t, "ca"), fakegateway.NewKey(t)
 	leaf := ca.IssueDevice(t, fakegateway.ID("box"), &key.PublicKey, time.Hour)
