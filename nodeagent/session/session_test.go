@@ -120,6 +120,8 @@ type agent struct {
 	now               func() time.Time // default: time.Now
 	extraCapabilities []capability.Capability
 	log               *slog.Logger // default: no log
+	observer          session.Observer
+	retry             *backoff.Backoff
 }
 
 // start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
@@ -180,6 +182,12 @@ func (a *agent) run(t testing.TB) {
 	if a.now == nil {
 		a.now = time.Now
 	}
+	if a.observer == nil {
+		a.observer = noopObserver{}
+	}
+	if a.retry == nil {
+		a.retry = backoff.New(time.Millisecond, 10*time.Millisecond)
+	}
 	clock := session.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: allowingPolicy{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
@@ -188,11 +196,11 @@ func (a *agent) run(t testing.TB) {
 		t.Fatal(err)
 	}
 	runner := session.New(session.Options{
-		Observer:    noopObserver{},
+		Observer:    a.observer,
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
-		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
+		Retry: a.retry, RenewPause: time.Millisecond,
 		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: session.DefaultStreamProbe,
 	})
 	ctx, stop := context.WithCancel(context.Background())
