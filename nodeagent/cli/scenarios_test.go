@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -251,6 +254,51 @@ func TestAServiceDoesNotStartBesideAnotherAgent(t *testing.T) {
 		t.Errorf("the agent ended: %v", err)
 	}
 	l.expect(0, "Started: process", "start")
+}
+
+// TestStatusShowsAMachineThatWaitsForApprovalAsPairing checks the status of an agent whose request
+// has no decision yet, of the next agent that waits for the same request, and after the approval.
+func TestStatusShowsAMachineThatWaitsForApprovalAsPairing(t *testing.T) {
+	l := newLaptop(t)
+	var approved atomic.Bool
+	l.gateway.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+		if approved.Load() {
+			return nil, nil
+		}
+		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Pending{
+			Pending: &gatewayv1.PairingPending{Message: "ask ada"}}}, nil
+	}
+	for _, args := range [][]string{{"run", "--pairing", l.gateway.PairingEndpoint, "--code", fakegateway.Code.String()}, {"run"}} {
+		cmd, _ := l.command(args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			code, out := l.run("status")
+			if code == exitNotConnected && strings.Contains(out, "Pairing, process") && strings.Contains(out, "fleet/request: ask ada") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("status ends with %d:\n%s", code, out)
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+	}
+	approved.Store(true)
+	cmd, _ := l.command("run")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.expect(0, "Connected, process", "status", "--wait", "30s")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the agent ended: %v", err)
+	}
 }
 
 // TestPairingWhileOfflineCanBeInterrupted checks that a machine which is not paired waits for its

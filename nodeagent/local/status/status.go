@@ -93,7 +93,10 @@ func NewTracker(now func() time.Time, report Report, registry *capability.Regist
 func (b *Tracker) MachinePaired(gateway string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.report.Phase, b.report.Gateway = Connecting, gateway
+	if b.report.Phase != Stopping {
+		b.report.Phase = Connecting
+	}
+	b.report.Gateway = gateway
 	b.report.PairingRequest, b.report.PairingMessage = "", ""
 }
 

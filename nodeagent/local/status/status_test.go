@@ -65,6 +65,33 @@ func TestTheBoardFollowsTheSessions(t *testing.T) {
 	}
 }
 
+// TestTheTrackerFollowsAPairing verifies the phase and the pairing request from the start of an
+// agent to its pairing, and that a stopping agent stays so.
+func TestTheTrackerFollowsAPairing(t *testing.T) {
+	now := time.Now()
+	b := newTracker(t, &now)
+	expect := func(phase Phase, request, message string) {
+		t.Helper()
+		if r := b.Report(); r.Phase != phase || r.PairingRequest != request || r.PairingMessage != message {
+			t.Errorf("%+v, want %s, request %q, message %q", r, phase, request, message)
+		}
+	}
+	expect(Starting, "", "")
+	b.PairingUpdated("", "")
+	expect(Pairing, "", "")
+	b.PairingUpdated("fleet/request", "")
+	expect(Pairing, "fleet/request", "")
+	b.PairingUpdated("fleet/request", "ask ada")
+	expect(Pairing, "fleet/request", "ask ada")
+	b.MachinePaired("gw:1")
+	expect(Connecting, "", "")
+	b.AgentStopping()
+	b.PairingUpdated("fleet/request", "")
+	expect(Stopping, "fleet/request", "")
+	b.MachinePaired("gw:1")
+	expect(Stopping, "", "")
+}
+
 func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	if _, err := FetchReport(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
