@@ -15,6 +15,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -27,7 +28,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// store is a fake API server: one dispatch, one Node, one ServiceAccount, reviews. A test controls
+// store is a fake API server: one dispatch, one Node, at most one ServiceAccount, reviews. A test controls
 // when the fake answers. The tests in test/integration/session use the real API server.
 type store struct {
 	client.Client
@@ -47,7 +48,7 @@ type store struct {
 	readError error
 }
 
-func (s *store) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (s *store) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	if s.readError != nil {
 		return s.readError
 	}
@@ -57,6 +58,9 @@ func (s *store) Get(_ context.Context, _ client.ObjectKey, into client.Object, _
 	case *v1alpha1.Node:
 		s.node.DeepCopyInto(into)
 	case *corev1.ServiceAccount:
+		if s.account == nil {
+			return apierrors.NewNotFound(corev1.Resource("serviceaccounts"), key.Name)
+		}
 		s.account.DeepCopyInto(into)
 	default:
 		return errors.ErrUnsupported
