@@ -95,7 +95,7 @@ func (s *Service) checkExpired(lapsed identity.Peer) error {
 		return nil
 	}
 	s.options.Log.Info("a machine recovers a certificate that has not expired: its clock is ahead",
-		"namespace", lapsed.ID.Namespace, "node", lapsed.ID.Node, "notAfter", end)
+		"namespace", lapsed.ID.Namespace, "node", lapsed.ID.Node, "notAfter", end, "validFor", end.Sub(now).Round(time.Second).String())
 	refused := denial.Newf(codes.FailedPrecondition, gatewayv1.ReasonCertificateNotExpired, "the certificate is valid until %s and it is %s now: the clock of the machine is ahead",
 		end.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	return denial.WithReason(status.Convert(refused), gatewayv1.ReasonCertificateNotExpired,
