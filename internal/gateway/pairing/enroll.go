@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -156,16 +157,23 @@ func (s *Service) submitRequest(ctx context.Context, request *v1alpha1.PairingRe
 	if apierrors.IsAlreadyExists(err) {
 		return s.getExisting(ctx, request)
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		// The namespace is gone, or its quota is used up. The machine cannot repair either.
+	if notAccepted(err) {
 		s.options.Log.Error(err, "cannot create the pairing request", "namespace", request.Namespace, "request", request.Name)
-		return nil, denial.New(codes.Unavailable, gatewayv1.ReasonPairingRequestNotStored, "the cluster does not accept the pairing request now; ask its operator and try again")
+		refused := denial.New(codes.Unavailable, gatewayv1.ReasonPairingRequestNotStored, "the cluster does not accept the pairing request now; ask its operator and try again")
+		return nil, denial.WithRetry(status.Convert(refused), storeRetry).Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create PairingRequest %s/%s: %w", request.Namespace, request.Name, err)
 	}
 	s.options.Log.Info("pairing requested", "namespace", request.Namespace, "request", request.Name, "method", request.Spec.Method, "code", request.Spec.CodeName)
 	return request, nil
+}
+
+// notAccepted reports whether the API server refused to create a request that the machine cannot
+// repair: the namespace is gone, its quota is used up, or a webhook or an admission policy rejects
+// the request. A webhook without a code answers 400, a policy 422.
+func notAccepted(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }
 
 func (s *Service) getExisting(ctx context.Context, wanted *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {

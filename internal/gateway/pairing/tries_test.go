@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -33,6 +34,8 @@ type oneCode struct {
 	nodes    map[string]*v1alpha1.Node
 	created  []string // names of the requests
 	writeErr error    // the error of each write
+	// createErr is the error of each request that is created; nil if it is stored.
+	createErr error
 }
 
 func newOneCode() *oneCode {
@@ -77,7 +80,7 @@ func (c *oneCode) Update(_ context.Context, o client.Object, _ ...client.UpdateO
 
 func (c *oneCode) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
 	c.created = append(c.created, o.GetName())
-	return c.writeErr
+	return cmp.Or(c.createErr, c.writeErr)
 }
 
 func (c *oneCode) tries() string { return string(c.record.Data[v1alpha1.RecordKeyTriesUsed]) }
