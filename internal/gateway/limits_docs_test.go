@@ -10,6 +10,57 @@ import (
 
 func quotaText(q quota) string { return fmt.Sprintf("%d, %s", q.burst, q.every) }
 
+// callColumns are the columns of the table of the calls of a Node.
+var callColumns = []string{"method", "at once, then one every", "processor", "reads of the API server", "writes"}
+
+// Each method of the node listener has a row that names the bound of each cost. A cell may refer to
+// the row of another method.
+func TestEveryMethodHasABoundForEachCost(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(page), "| "+strings.Join(callColumns, " | ")+" |\n")
+	if !ok {
+		t.Fatalf("docs/reference/limits.md has no table with the columns %q", callColumns)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := map[string][]string{} // by method
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows[cells[0]] = cells
+	}
+	delete(rows, "---")
+	for name, row := range methods {
+		method := "`" + path.Base(name) + "`"
+		if row.caller == pinnedMachine {
+			checkCallRow(t, method, rows)
+			delete(rows, method)
+		}
+	}
+	for method := range rows {
+		t.Errorf("docs/reference/limits.md has a row for %s, which the node listener does not serve", method)
+	}
+}
+
+// checkCallRow checks that each cell in the row of a method has a content.
+func checkCallRow(t *testing.T, method string, rows map[string][]string) {
+	t.Helper()
+	cells := rows[method]
+	if len(cells) != len(callColumns) {
+		t.Errorf("docs/reference/limits.md has %d cells for %s, want %d", len(cells), method, len(callColumns))
+		return
+	}
+	for i, cell := range cells {
+		if strings.Trim(cell, "-– ") == "" {
+			t.Errorf("docs/reference/limits.md has nothing in column %q of %s: name the budget, or write none", callColumns[i], method)
+		}
+	}
+}
+
 // A change of a limit must also change the page that operators read.
 func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/limits.md")

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,49 @@ func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 	} {
 		if row := "| " + limit + " | " + want + " | |"; !strings.Contains(string(page), row) {
 			t.Errorf("docs/reference/limits.md has no row %s", row)
+		}
+	}
+}
+
+// budgetInTable matches a budget in the table of the calls of a Node: its name and its figures.
+var budgetInTable = regexp.MustCompile(`([a-z][A-Za-z ]*) \(([^)]*)\)`)
+
+// The table of the calls of a Node repeats the figures of the budgets. Each of its figures is that of
+// the code.
+func TestTheBudgetsOfAMethodAreTheOnesInTheReference(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/reference/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"live reads":                    fmt.Sprintf("%d, %d s", liveReadsBurst, liveReadInterval/time.Second),
+		"new schemas":                   fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
+		"messages":                      fmt.Sprintf("%d, %d", messagesBurst, messagesPerSecond),
+		"their bytes":                   fmt.Sprintf("%d MiB, %d MiB", bytesBurst>>20, bytesPerSecond>>20),
+		"status of the Node":            fmt.Sprintf("%d, %d, %d, %d s", publishBurst, endBurst, sessionBurst, publishInterval/time.Second),
+		"the way of dispatches":         fmt.Sprintf("%d, %d", stepsPerSecond, stepsBurst),
+		"results of unknown dispatches": fmt.Sprintf("%d, %d", unknownResultsBurst, unknownResultsPerSecond),
+	}
+	_, table, ok := strings.Cut(string(page), "| processor | reads of the API server | writes |\n")
+	if table, _, _ = strings.Cut(table, "\n\n"); !ok {
+		t.Fatal("docs/reference/limits.md has no table of the calls of a Node")
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(table) {
+		cells := strings.SplitN(line, "|", 4) // the method and its own budget are checked in package gateway
+		for _, budget := range budgetInTable.FindAllStringSubmatch(cells[3], -1) {
+			name, figures := budget[1], budget[2]
+			if found[name] = true; name != "certificate requests" && figures != want[name] { // checked in package certificates
+				t.Errorf("docs/reference/limits.md says %q of %s in %s, the code %q", figures, name, strings.TrimSpace(cells[1]), want[name])
+			}
+		}
+		if rest := budgetInTable.ReplaceAllString(cells[3], ""); strings.ContainsAny(rest, "0123456789") {
+			t.Errorf("docs/reference/limits.md has a figure without the name of a budget in %s: %s", strings.TrimSpace(cells[1]), strings.TrimSpace(rest))
+		}
+	}
+	for name := range want {
+		if !found[name] {
+			t.Errorf("docs/reference/limits.md has no budget %s (%s) in the table of the calls of a Node", name, want[name])
 		}
 	}
 }
