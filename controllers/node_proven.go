@@ -29,6 +29,8 @@ type provenSpecs struct {
 
 	mu    sync.Mutex
 	nodes map[types.UID]v1alpha1.ProvenSpec
+	// adoptionReported is true after evaluateAll has reported the adopted Nodes.
+	adoptionReported bool
 }
 
 func newProvenSpecs(proofs Proofs, clock clock.PassiveClock, recorder events.EventRecorder) *provenSpecs {
@@ -163,7 +165,8 @@ func (p *provenSpecs) forget(uid types.UID) {
 	delete(p.nodes, uid)
 }
 
-// evaluateAll evaluates all Nodes for an Epoch that begins.
+// evaluateAll evaluates all Nodes for an Epoch that begins. It runs again for the same Epoch if
+// another hook fails.
 func (p *provenSpecs) evaluateAll(ctx context.Context, live client.Reader) error {
 	list := &v1alpha1.NodeList{}
 	if err := live.List(ctx, list); err != nil {
@@ -178,14 +181,24 @@ func (p *provenSpecs) evaluateAll(ctx context.Context, live client.Reader) error
 		}
 		p.evaluate(node)
 	}
-	if adopted > 0 {
-		logf.FromContext(ctx).Info("nodes adopted as they were found", "nodes", adopted)
-		record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofConfigMap}}
-		record.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
-		emitEvent(p.events, record, corev1.EventTypeNormal, v1alpha1.ReasonSpecAdopted,
-			fmt.Sprintf("keys and capabilityPolicy of %d Nodes were adopted as they were found: no proof covers the time before this one", adopted))
-	}
+	p.reportAdoption(ctx, adopted)
 	return nil
+}
+
+// reportAdoption emits the Event SpecAdopted for a number of Nodes, once in the life of a process.
+func (p *provenSpecs) reportAdoption(ctx context.Context, adopted int) {
+	p.mu.Lock()
+	reported := p.adoptionReported
+	p.adoptionReported = true
+	p.mu.Unlock()
+	if reported || adopted == 0 {
+		return
+	}
+	logf.FromContext(ctx).Info("nodes adopted as they were found", "nodes", adopted)
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofConfigMap}}
+	record.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	emitEvent(p.events, record, corev1.EventTypeNormal, v1alpha1.ReasonSpecAdopted,
+		fmt.Sprintf("keys and capabilityPolicy of %d Nodes were adopted as they were found: no proof covers the time before this one", adopted))
 }
 
 // unprovenCondition returns the condition SpecUnproven, if fields of a Node are unused because no

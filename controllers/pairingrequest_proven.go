@@ -19,7 +19,7 @@ func (r *pairingRequestReconciler) checkDecisionProven(request *v1alpha1.Pairing
 	switch {
 	case r.proofs.Failing(), ok && request.Status.PolicyEpoch != epoch.ID && !(first && request.Status.PolicyEpoch == ""):
 		return nil, newReason(v1alpha1.ErrorPolicyUnproven,
-			"decided while the admission policies were not proven, so nothing shows that %q had the verb approve: pair the machine again with a new code",
+			"decided while the admission policies were not proven, so nothing shows that %q had the verb approve on pairingrequests: pair the machine again with a new code",
 			request.Spec.Decision.By), nil
 	case r.decisions.isOwnDecision(request.UID):
 	case !ok || !r.proofs.ProvenAfter(r.decisions.since(request.UID, "decided", r.clock.Now())):
