@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
 )
 
@@ -36,15 +37,7 @@ func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range guardedRow.FindAllStringSubmatch(string(page), -1) {
 		rows[row[1]+" "+row[2]] = false
-		tests := testName.FindAllStringSubmatch(row[4], -1)
-		if len(tests) == 0 {
-			t.Errorf("%s %s has no test", row[1], row[2])
-		}
-		for _, test := range tests {
-			if !hasTest(t, test[2], test[1]) {
-				t.Errorf("%s %s names %s in %s: there is no such test", row[1], row[2], test[1], test[2])
-			}
-		}
+		checkNamedTests(t, row[1]+" "+row[2], row[4])
 	}
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
@@ -69,6 +62,43 @@ func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	for row, found := range rows {
 		if !found {
 			t.Errorf("%s has a row for %s, which no policy guards", guardedFieldsPage, row)
+		}
+	}
+}
+
+// Without a policy there is no proof. A test shows that a person without the right is refused.
+func TestEveryFieldWithoutAPolicyHasATest(t *testing.T) {
+	page, err := os.ReadFile(guardedFieldsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Fields without a policy\n")
+	rows := map[string]string{} // the cell with the tests, by field
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, " | "); len(cells) == 3 {
+			rows[strings.TrimPrefix(cells[0], "| ")] = cells[2]
+		}
+	}
+	for _, field := range []string{
+		"`Node.spec.desiredState`",
+		"ConfigMap `" + v1alpha1.ServiceAccountRulesConfigMap + "`",
+		"`status` of PairingCodes and PairingRequests",
+	} {
+		checkNamedTests(t, field, rows[field])
+	}
+}
+
+// checkNamedTests checks that the last cell of a row names at least one test, and that its tests
+// exist.
+func checkNamedTests(t *testing.T, row, cell string) {
+	t.Helper()
+	tests := testName.FindAllStringSubmatch(cell, -1)
+	if len(tests) == 0 {
+		t.Errorf("%s has no test in %s", row, guardedFieldsPage)
+	}
+	for _, test := range tests {
+		if !hasTest(t, test[2], test[1]) {
+			t.Errorf("%s names %s in %s: there is no such test", row, test[1], test[2])
 		}
 	}
 }
