@@ -149,8 +149,8 @@ func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
 		t.Errorf("the running dispatch ended %+v", d.Status)
 	}
 	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.ObjectKey("kiosk"), node) != nil })
-	if err := agent.WaitUntil(f.BoundedContext(), "report that the cluster refuses it", func(out string) bool {
-		return strings.Contains(strings.ToLower(out), "refused") || strings.Contains(strings.ToLower(out), "no longer") || strings.Contains(strings.ToLower(out), "revoked")
+	if err := agent.WaitUntil(f.BoundedContext(), "report that its Node was deleted", func(out string) bool {
+		return strings.Contains(out, "refuses this machine: its Node was deleted")
 	}); err != nil {
 		t.Error(err)
 	}
