@@ -111,7 +111,7 @@ func (c *controllerConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener, as shown to people")
 	set.DurationVar(&c.certificateDuration, "certificate-duration", controllers.DefaultCertificateDuration, "controller: life of device certificates; machines renew them when 70 to 90 % of it is over")
 	set.DurationVar(&c.staleAfter, "stale-after", 5*time.Minute, "controller: how long a Node without a session is Stale before it is Offline")
-	set.DurationVar(&c.orphanGrace, "orphan-grace", time.Minute, "controller: how long after the Lease of a gateway ran out its sessions count as ended")
+	set.DurationVar(&c.orphanGrace, "orphan-grace", time.Minute, "controller: time after the expiry of the Lease of a gateway, at which its sessions count as ended")
 	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time (a GitOps tool then creates its dispatch again, and it runs again); 0 keeps them")
 }
 

@@ -20,12 +20,12 @@ func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 	runtime.KeepAlive(make([]byte, garbage))
 	h := &heap{}
 	if h.collectGarbage() {
-		t.Error("rest collected although much was allocated")
+		t.Error("garbage was collected although much was allocated")
 	}
 	runtime.GC() // the garbage is free now, and still resident
 	before := releasedBytes()
 	if !h.collectGarbage() {
-		t.Error("rest did not collect although nothing was allocated")
+		t.Error("no garbage was collected although nothing was allocated")
 	}
 	if returned := int64(releasedBytes()) - int64(before); returned < garbage/2 {
 		t.Errorf("%d bytes were released, want most of %d", returned, garbage)
@@ -39,7 +39,7 @@ func TestTheRoomForGarbageShrinksWithTheHeap(t *testing.T) {
 		want int
 	}{{0, 100}, {8 << 20, 100}, {12 << 20, 100}, {24 << 20, 50}, {100 << 20, 12}, {1 << 40, 10}} {
 		if got := gcPercent(c.live); got != c.want {
-			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
+			t.Errorf("gcPercent(%d) = %d, want %d", c.live, got, c.want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestReservedPlacesAreForSourcesWithAnAdmittedRequest(t *testing.T) {
 	p.rememberProven(newTestConn(invited, now).source, now)
 	fillProven(t, p, 7, now)
 	if _, ok := p.acquire(newTestConn(invited, late), late); ok {
-		t.Error("a source with a proof is remembered after admittedFor")
+		t.Error("a source with a proof is remembered after provenFor")
 	}
 }
 

@@ -76,7 +76,7 @@ const (
   0   done
   1   nothing of that name waits for an answer
   2   wrong use, or a mistake in the configuration file
-  11  the socket is another user's
+  11  the socket belongs to another user
   21  no agent runs`
 	configCodesHelp = `Exit codes:
   0   it is good, or not there

@@ -74,7 +74,7 @@ func TestOneAgentDialsOneAfterTheOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &session{id: "mine", journalID: c.journal, dialCounter: c.dials, dialedAt: c.dialed}
 			if got := s.repeatsLiveDial(&v1alpha1.Node{Status: c.last}); got != c.want {
-				t.Errorf("repeats() = %t, want %t", got, c.want)
+				t.Errorf("repeatsLiveDial() = %t, want %t", got, c.want)
 			}
 		})
 	}

@@ -139,7 +139,7 @@ func TestADispatchThatAnotherProcessEndedIsCancelledOnce(t *testing.T) {
 	c.Step(time.Minute)
 	s.advance(t.Context(), e)
 	if len(s.sent()) != 1 || s.sent()[0].GetCancel() == nil || !e.settledAt.Equal(noon.Time) {
-		t.Errorf("sent %v, recalled at %s", s.sent(), e.settledAt)
+		t.Errorf("sent %v, settled at %s", s.sent(), e.settledAt)
 	}
 }
 

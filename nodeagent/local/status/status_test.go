@@ -95,7 +95,7 @@ func TestTheTrackerFollowsAPairing(t *testing.T) {
 func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	if _, err := FetchReport(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
-		t.Errorf("Ask before an agent runs: %v", err)
+		t.Errorf("FetchReport before an agent runs: %v", err)
 	}
 	now := time.Now()
 	server, err := Listen(dir, newTracker(t, &now), slog.New(slog.NewTextHandler(io.Discard, nil)))
@@ -106,7 +106,7 @@ func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	asking, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := FetchReport(asking, dir); !errors.Is(err, ErrNotResponding) {
-		t.Errorf("Ask of a silent agent: %v", err)
+		t.Errorf("FetchReport of a silent agent: %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan struct{})
@@ -122,6 +122,6 @@ func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	stop()
 	<-served
 	if _, err := FetchReport(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
-		t.Errorf("Ask after the agent: %v", err)
+		t.Errorf("FetchReport after the agent: %v", err)
 	}
 }

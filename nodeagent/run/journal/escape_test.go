@@ -53,7 +53,7 @@ func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
 	must(t, j.Accept(newEntry("a")), j.Start("a", testTime))
 	if err := j.ReplaceOutcome("a", outcomeWith("")); !errors.Is(err, ErrWrongState) {
-		t.Errorf("Replace for a running dispatch: %v", err)
+		t.Errorf("ReplaceOutcome for a running dispatch: %v", err)
 	}
 	must(t, j.Finish("a", outcomeWith(markup)))
 	must(t, j.ReplaceOutcome("a", Outcome{Result: Failed, Execution: Ended, ErrorCode: "InvalidOutput"}))
@@ -62,6 +62,6 @@ func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
 	}
 	must(t, j.Settle("a"))
 	if err := j.ReplaceOutcome("a", outcomeWith("")); !errors.Is(err, ErrWrongState) {
-		t.Errorf("Replace for a settled dispatch: %v", err)
+		t.Errorf("ReplaceOutcome for a settled dispatch: %v", err)
 	}
 }
