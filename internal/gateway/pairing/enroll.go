@@ -15,6 +15,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
@@ -173,7 +174,7 @@ func (s *Service) submitRequest(ctx context.Context, request *v1alpha1.PairingRe
 // repair: the namespace is gone, its quota is used up, or a webhook or an admission policy rejects
 // the request. A webhook without a code answers 400, a policy 422.
 func notAccepted(err error) bool {
-	return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
+	return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apicall.IsBodyRefusal(err)
 }
 
 func (s *Service) getExisting(ctx context.Context, wanted *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
