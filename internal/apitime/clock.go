@@ -40,11 +40,18 @@ func New(local clock.PassiveClock) *Clock {
 	return &Clock{local: local}
 }
 
-// Now returns the best estimate of the API server's time, less than a second off.
+// Now returns the best estimate of the API server's time. It is at most half a second ahead, or a
+// dispatch would expire too early. It is behind by no more than the time that the fastest response
+// was under way. A server writes the Date when it has finished, so that its work delays no estimate.
 func (c *Clock) Now() time.Time {
 	now := c.local.Now()
 	low, high := c.bounds(now)
-	return now.Add(low + (high-low)/2)
+	return now.Add(estimate(low, high))
+}
+
+// estimate returns the most likely offset between the bounds.
+func estimate(low, high time.Duration) time.Duration {
+	return low + min(high-low, dateResolution)/2
 }
 
 // Since returns the time that passed after t, which is a time of the API server.
@@ -66,7 +73,7 @@ func (c *Clock) Offset() (time.Duration, bool) {
 	low, high := c.bounds(c.local.Now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return low + (high-low)/2, c.known
+	return estimate(low, high), c.known
 }
 
 func (c *Clock) bounds(now time.Time) (low, high time.Duration) {

@@ -41,8 +41,12 @@ func TestAnswersOfAnyServerBoundItsTrueTime(t *testing.T) {
 		if latest := c.Latest(); latest.Before(truth) {
 			t.Fatalf("Latest() = %s is before the server's %s", latest, truth)
 		}
-		if off := c.Now().Sub(truth).Abs(); off > 2*time.Second {
+		off := c.Now().Sub(truth)
+		if off.Abs() > 2*time.Second {
 			t.Fatalf("Now() is off by %s", off)
+		}
+		if off > time.Second/2+10*time.Millisecond { // drift of a minute
+			t.Fatalf("Now() is %s ahead, want at most half a second", off)
 		}
 	})
 }
@@ -88,5 +92,20 @@ func TestTransportReadsTheDateHeader(t *testing.T) {
 	offset, known := c.Offset()
 	if !known || (offset-ahead).Abs() > 2*time.Second {
 		t.Errorf("Offset() = %s, %t, want about %s", offset, known, ahead)
+	}
+}
+
+// TestASlowFirstAnswerPutsTheClockHardlyAhead answers after ten seconds, as an API server does that
+// has just started.
+func TestASlowFirstAnswerPutsTheClockHardlyAhead(t *testing.T) {
+	local := clocktesting.NewFakePassiveClock(start)
+	c := New(local)
+	local.SetTime(start.Add(10 * time.Second))
+	c.observe(start.Add(10*time.Second), start, local.Now())
+	if ahead := c.Now().Sub(local.Now()); ahead < 0 || ahead > time.Second/2 {
+		t.Errorf("Now() is %s ahead of the server's clock, want at most half a second", ahead)
+	}
+	if offset, _ := c.Offset(); offset < 0 || offset > time.Second/2 {
+		t.Errorf("Offset() = %s, want at most half a second", offset)
 	}
 }

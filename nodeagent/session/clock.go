@@ -42,17 +42,18 @@ func (c *Clock) estimateNow() time.Time {
 // time.
 func (c *Clock) Elapsed() time.Duration { return c.elapsed() }
 
-// Observe corrects the clock with the time that a gateway sent; askedAt is the timer's value when
-// the agent asked for it. The transit time of the answer is unknown. The gateway's time now is at
-// least the sent time, and at most the sent time plus the time that has passed since askedAt. An
+// Observe corrects the clock with the time that a gateway sent. askedAt is the timer's value when
+// the agent asked for it, and processing is how long the gateway worked on the answer before it
+// read its clock. The transit time of the answer is unknown. The gateway's time now is at least the
+// sent time, and at most the sent time plus what has passed since askedAt without processing. An
 // estimate between these bounds stays: a delayed answer must not set the clock back, or an expired
 // dispatch would run.
-func (c *Clock) Observe(gateway time.Time, askedAt time.Duration) {
+func (c *Clock) Observe(gateway time.Time, askedAt, processing time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Round drops the monotonic reading, which comes from another clock.
 	earliest := gateway.Round(0)
-	latest := earliest.Add(max(0, c.elapsed()-askedAt))
+	latest := earliest.Add(max(0, c.elapsed()-askedAt-max(0, processing)))
 	estimate := c.estimateNow()
 	switch {
 	// The machine's own clock, which counts before the first answer, proves nothing when it is slow.

@@ -514,6 +514,34 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 	}
 }
 
+// TestASlowGatewayDoesNotLetOffersExpireEarly lets the gateway work on a Hello for 15 seconds, as it
+// does while the API server restarts. Its clock is ahead of the machine's, as it is for half of all
+// machines.
+func TestASlowGatewayDoesNotLetOffersExpireEarly(t *testing.T) {
+	const work, ahead = 15 * time.Second, time.Second / 2
+	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {
+		t.Run(string(transport), func(t *testing.T) {
+			g := fakegateway.Start(t)
+			var passed atomic.Int64
+			gatewayTime := time.Now().Add(ahead)
+			g.Node.Welcome = func(w *gatewayv1.Welcome) {
+				passed.Add(int64(work))
+				w.GatewayTime = timestamppb.New(gatewayTime)
+				w.ProcessingDuration = durationpb.New(work)
+			}
+			a := &agent{transport: transport, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a.start(t, g, time.Hour)
+			s := g.Node.NextSession(t)
+			o := offer("u", "echo")
+			o.GetOffer().Expires = timestamppb.New(time.Now().Add(work - time.Second))
+			s.Send(t, o)
+			if r := awaitResult(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
+				t.Errorf("result: %v", r)
+			}
+		})
+	}
+}
+
 func TestACertificateIsRenewedWithTheSameKeyAndUsedAtOnce(t *testing.T) {
 	g := fakegateway.Start(t)
 	a := start(t, g, 5*time.Second)

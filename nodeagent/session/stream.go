@@ -79,7 +79,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 		return err
 	}
 	s.debugWelcome(ctx, welcome)
-	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt)
+	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt, welcome.GetProcessingDuration().AsDuration())
 	s.welcomed.Store(true)
 	if err := s.Credentials.saveAcceptedKey(); err != nil {
 		return err

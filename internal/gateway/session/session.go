@@ -56,6 +56,7 @@ type session struct {
 	journalID       string
 	dialCounter     int64
 	dialedAt        time.Time // API server's time: the machine registered for this session then
+	helloAt         time.Time // gateway's clock: Hello was received then
 	journalConflict bool      // this session replaced a session with another journal
 	// previouslyAccepted are the dispatches whose acceptance the previous session on this gateway
 	// received and could not record.

@@ -73,6 +73,7 @@ func (s *Service) startSession(streamCtx, ctx context.Context, c conn) (*session
 		sess.stop(ending{err: err})
 		return nil, err
 	}
+	sess.helloAt = s.Clock.Now()
 	sess.debugHello(hello)
 	release, err := s.openSession(streamCtx, ctx, sess, hello)
 	if err != nil {

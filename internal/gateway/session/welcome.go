@@ -60,11 +60,12 @@ func (s *session) sendWelcome(ctx context.Context, hello *gatewayv1.Hello) {
 	s.maxAgeAt = now.Add(s.service.MaxAge/2 + s.service.randomDuration(s.service.MaxAge/2))
 	sum, _ := hex.DecodeString(s.service.Bundle().SHA256())
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{
-		SessionId:         s.id,
-		HeartbeatInterval: durationpb.New(s.service.HeartbeatInterval),
-		GatewayTime:       timestamppb.New(s.service.Time.Now()),
-		BundleSha256:      sum,
-		Features:          s.commonFeatures(),
+		SessionId:          s.id,
+		HeartbeatInterval:  durationpb.New(s.service.HeartbeatInterval),
+		GatewayTime:        timestamppb.New(s.service.Time.Now()),
+		BundleSha256:       sum,
+		Features:           s.commonFeatures(),
+		ProcessingDuration: durationpb.New(now.Sub(s.helloAt)),
 	}}})
 	s.debug("welcome sent")
 	s.sendBundle()

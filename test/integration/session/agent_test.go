@@ -191,8 +191,12 @@ func (m *machine) openStream(t *testing.T, connection *grpc.ClientConn, hello *g
 // connect opens a session and waits for its Welcome and trust bundle.
 func (m *machine) connect(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
 	t.Helper()
+	dialedAt := time.Now()
 	a := m.startSession(t, r, m.nextHello(unsettled...))
 	a.welcome = expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	if d := a.welcome.GetProcessingDuration().AsDuration(); d <= 0 || d > time.Since(dialedAt) {
+		t.Errorf("the gateway says that it worked %s on a Hello that was answered in %s", d, time.Since(dialedAt))
+	}
 	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
 	return a
 }

@@ -1362,9 +1362,13 @@ type Welcome struct {
 	// bundle.
 	BundleSha256 []byte `protobuf:"bytes,4,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
 	// Features that the gateway uses in this session; a subset of the features in Hello.
-	Features      []Feature `protobuf:"varint,5,rep,packed,name=features,proto3,enum=mooring.gateway.v1.Feature" json:"features,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Features []Feature `protobuf:"varint,5,rep,packed,name=features,proto3,enum=mooring.gateway.v1.Feature" json:"features,omitempty"`
+	// Time from the receipt of Hello to gateway_time. The agent subtracts it from its wait for
+	// Welcome, so that a slow gateway does not set the clock of the agent ahead. Gateways before
+	// this field leave it out.
+	ProcessingDuration *durationpb.Duration `protobuf:"bytes,6,opt,name=processing_duration,json=processingDuration,proto3" json:"processing_duration,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -1428,6 +1432,13 @@ func (x *Welcome) GetBundleSha256() []byte {
 func (x *Welcome) GetFeatures() []Feature {
 	if x != nil {
 		return x.Features
+	}
+	return nil
+}
+
+func (x *Welcome) GetProcessingDuration() *durationpb.Duration {
+	if x != nil {
+		return x.ProcessingDuration
 	}
 	return nil
 }
@@ -1857,14 +1868,15 @@ const file_mooring_gateway_v1_session_proto_rawDesc = "" +
 	"\x13CapabilitiesChanged\x12B\n" +
 	"\fcapabilities\x18\x01 \x03(\v2\x1e.mooring.gateway.v1.CapabilityR\fcapabilities\"\"\n" +
 	"\bStopping\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x8f\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xdb\x02\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12H\n" +
 	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12=\n" +
 	"\fgateway_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vgatewayTime\x12#\n" +
 	"\rbundle_sha256\x18\x04 \x01(\fR\fbundleSha256\x127\n" +
-	"\bfeatures\x18\x05 \x03(\x0e2\x1b.mooring.gateway.v1.FeatureR\bfeatures\"\xb4\x02\n" +
+	"\bfeatures\x18\x05 \x03(\x0e2\x1b.mooring.gateway.v1.FeatureR\bfeatures\x12J\n" +
+	"\x13processing_duration\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12processingDuration\"\xb4\x02\n" +
 	"\x05Offer\x12;\n" +
 	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\x12\x1e\n" +
 	"\n" +
@@ -1979,19 +1991,20 @@ var file_mooring_gateway_v1_session_proto_depIdxs = []int32{
 	28, // 34: mooring.gateway.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
 	25, // 35: mooring.gateway.v1.Welcome.gateway_time:type_name -> google.protobuf.Timestamp
 	0,  // 36: mooring.gateway.v1.Welcome.features:type_name -> mooring.gateway.v1.Feature
-	26, // 37: mooring.gateway.v1.Offer.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	28, // 38: mooring.gateway.v1.Offer.timeout:type_name -> google.protobuf.Duration
-	25, // 39: mooring.gateway.v1.Offer.expires:type_name -> google.protobuf.Timestamp
-	26, // 40: mooring.gateway.v1.Cancel.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	26, // 41: mooring.gateway.v1.Clearance.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	4,  // 42: mooring.gateway.v1.Clearance.stage:type_name -> mooring.gateway.v1.Clearance.Stage
-	26, // 43: mooring.gateway.v1.Settled.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	28, // 44: mooring.gateway.v1.Drain.reconnect_after:type_name -> google.protobuf.Duration
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	28, // 37: mooring.gateway.v1.Welcome.processing_duration:type_name -> google.protobuf.Duration
+	26, // 38: mooring.gateway.v1.Offer.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	28, // 39: mooring.gateway.v1.Offer.timeout:type_name -> google.protobuf.Duration
+	25, // 40: mooring.gateway.v1.Offer.expires:type_name -> google.protobuf.Timestamp
+	26, // 41: mooring.gateway.v1.Cancel.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	26, // 42: mooring.gateway.v1.Clearance.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	4,  // 43: mooring.gateway.v1.Clearance.stage:type_name -> mooring.gateway.v1.Clearance.Stage
+	26, // 44: mooring.gateway.v1.Settled.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	28, // 45: mooring.gateway.v1.Drain.reconnect_after:type_name -> google.protobuf.Duration
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_mooring_gateway_v1_session_proto_init() }
