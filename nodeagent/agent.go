@@ -27,7 +27,6 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
@@ -39,6 +38,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/process"
 	"github.com/mooring-dev/mooring/nodeagent/run/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 const (

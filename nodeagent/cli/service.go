@@ -13,12 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/logfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 var errNotInstalled = errors.New("no service is installed")

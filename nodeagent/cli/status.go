@@ -15,12 +15,12 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 var (

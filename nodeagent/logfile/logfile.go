@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 // renewTimeout leaves cert-manager time to sign.

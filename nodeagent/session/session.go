@@ -17,12 +17,12 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/console"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // stableDuration is the length of a session after which its end does not count as a failure.

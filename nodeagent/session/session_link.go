@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // sessionLink holds the connection of a session. A stream keeps its first connection; a polled

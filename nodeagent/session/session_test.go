@@ -24,7 +24,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
@@ -32,6 +31,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 

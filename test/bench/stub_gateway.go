@@ -21,7 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack"
 )

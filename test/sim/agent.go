@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // Agent is one real agent of a Fleet: the library of mooring-agent with its own identity directory,

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 // appendCapability sleeps, then appends one line to a file. The number of lines is the number of its

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // maxTokenBytes is more than the size of any token: a longer file is another file.

@@ -11,8 +11,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // pairingCode is the secret that a person handed to the machine: a typed code or the content of a

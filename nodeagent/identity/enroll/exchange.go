@@ -12,9 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // callTimeout bounds Begin and Complete, which the gateway answers at once.

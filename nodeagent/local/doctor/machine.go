@@ -13,10 +13,10 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // minFreeBytes is the free space, in bytes, that a growing journal needs.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 // checkNetwork checks the path to the gateway: the node listener, or the pairing listener of a

@@ -11,10 +11,10 @@ import (
 
 	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/internal/jsontext"
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 // runDispatch brings an accepted dispatch to its outcome and sends the outcome.

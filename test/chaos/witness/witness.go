@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 

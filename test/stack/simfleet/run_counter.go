@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
 
 // RunCounter is a capability that counts its runs by their name, on the machine's side.
