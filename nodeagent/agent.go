@@ -39,6 +39,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
 const (
@@ -66,6 +67,8 @@ type Options struct {
 	// ServiceAccount pairs an agent that runs in a pod. It is used with Pairing and replaces the
 	// code.
 	ServiceAccount *enroll.ServiceAccount
+	// Dialer opens the connections to gateways. Its default Log is Log.
+	Dialer link.Dialer
 	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
 	// RotateKeyEvery is the age of the key at which a renewal also makes a new key; 0 means never.
@@ -138,6 +141,9 @@ func newAgent(ctx context.Context, o Options, dir *store.Store) *agent {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Dialer.Log == nil {
+		o.Dialer.Log = o.Log
+	}
 	return &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.SystemInfo(ctx)}
 }
 
@@ -172,7 +178,7 @@ func (a *agent) pair(ctx context.Context) error {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
-		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, ServiceAccount: a.ServiceAccount, NodeName: a.NodeName,
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, ServiceAccount: a.ServiceAccount, Dialer: a.Dialer, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
 		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, NewBackoff: newReconnectBackoff, Observe: a.observePairing(),
 	})
@@ -220,7 +226,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		exec.Stop(stopCtx)
 	}()
 	return session.New(session.Options{
-		Credentials: a.credentials, Journal: a.journal, Executor: exec, Registry: a.registry,
+		Credentials: a.credentials, Dialer: a.Dialer, Journal: a.journal, Executor: exec, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: newReconnectBackoff(), RenewPause: cmp.Or(a.RenewPause, defaultRenewPause),
 		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto), StreamProbe: cmp.Or(a.StreamProbe, session.DefaultStreamProbe),

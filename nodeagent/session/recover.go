@@ -24,7 +24,7 @@ func (r *Runner) certificateExpired() bool {
 func (r *Runner) recoverCertificate(ctx context.Context) error {
 	current := r.Credentials.Identity()
 	r.Log.DebugContext(ctx, "recovering the certificate", "notAfter", current.Leaf().NotAfter)
-	l, err := link.Dial(ctx, r.Credentials.PairingEndpoint(), link.TLSConfig(r.Credentials.Bundle(), nil, r.Now))
+	l, err := r.Dialer.Dial(ctx, r.Credentials.PairingEndpoint(), link.TLSConfig(r.Credentials.Bundle(), nil, r.Now))
 	if err != nil {
 		return err
 	}

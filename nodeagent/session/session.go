@@ -31,12 +31,14 @@ const stableDuration = time.Minute
 // Options configure a Runner; all fields are required.
 type Options struct {
 	Credentials *Credentials
-	Journal     *journal.Journal
-	Executor    *executor.Executor
-	Registry    *capability.Registry
-	System      *gatewayv1.SystemInfo
-	BootID      string
-	Clock       *Clock
+	// Dialer opens the connections to gateways.
+	Dialer   link.Dialer
+	Journal  *journal.Journal
+	Executor *executor.Executor
+	Registry *capability.Registry
+	System   *gatewayv1.SystemInfo
+	BootID   string
+	Clock    *Clock
 	// Now returns the machine's own time, which decides about certificates.
 	Now  func() time.Time
 	Rand io.Reader
@@ -81,7 +83,7 @@ type Runner struct {
 
 // New returns a Runner.
 func New(o Options) *Runner {
-	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
+	gateways := link.NewGateways(o.Dialer, strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
 	return &Runner{Options: o, gateways: gateways, transport: transportChooser{configured: o.Transport, firstProbe: o.StreamProbe}, deliveries: newDeliveryQueue()}
 }
 
@@ -100,7 +102,6 @@ func (d *drainError) Error() string { return "gateway drains" }
 // returns an error only when the journal cannot count a dial: a session with an old dial counter
 // would mislead the gateway.
 func (r *Runner) Run(ctx context.Context) error {
-	ctx = link.WithLog(ctx, r.Log)
 	for ctx.Err() == nil {
 		counter, err := r.Journal.IncrementDialCounter()
 		if err != nil {

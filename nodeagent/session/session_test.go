@@ -32,6 +32,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -197,7 +198,7 @@ func (a *agent) run(t testing.TB) {
 	}
 	runner := session.New(session.Options{
 		Observer:    a.observer,
-		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
+		Credentials: a.creds, Dialer: link.Dialer{Log: log}, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
 		Retry: a.retry, RenewPause: time.Millisecond,

@@ -73,7 +73,7 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 	h := &hostile{journal: uuid.NewString(), keys: schemaKeys()}
 	h.dial = func(ctx context.Context) (*link.Link, error) {
 		h.tally.Connections.Add(1)
-		return link.Dial(ctx, endpoint, link.TLSConfig(bundle, &certificate, time.Now))
+		return link.Dialer{}.Dial(ctx, endpoint, link.TLSConfig(bundle, &certificate, time.Now))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

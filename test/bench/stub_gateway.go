@@ -177,7 +177,7 @@ func (f *stubGateway) dialPlainClient(ctx context.Context) error {
 		return err
 	}
 	certificate := own.TLSCertificate()
-	if f.plain, err = link.Dial(ctx, f.fleet.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now)); err != nil {
+	if f.plain, err = (link.Dialer{}).Dial(ctx, f.fleet.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now)); err != nil {
 		return err
 	}
 	stream, err := gatewayv1.NewNodeServiceClient(f.plain.Conn).StreamNodeEvents(context.WithoutCancel(ctx))

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
@@ -39,9 +41,10 @@ type Agent struct {
 
 // start runs the agent until stop is called.
 func (a *Agent) start(parent context.Context) {
-	ctx, cancel := context.WithCancel(link.WithStreamInterceptor(link.WithDialer(parent, a.dial), a.fleet.withStreamFaults))
+	ctx, cancel := context.WithCancel(parent)
 	options, done := a.options, make(chan struct{})
 	options.Log, options.Out = slog.New(&sessionHandler{agent: a}), io.Discard
+	options.Dialer = link.Dialer{DialContext: a.dial, Options: []grpc.DialOption{grpc.WithStreamInterceptor(a.fleet.withStreamFaults)}}
 	a.mu.Lock()
 	a.cancel, a.done = cancel, done
 	a.mu.Unlock()

@@ -50,7 +50,7 @@ func (p *pairer) sendToken(ctx context.Context) error {
 	if err != nil {
 		return &finalError{ErrFailed, err.Error()}
 	}
-	l, err := link.Dial(ctx, p.Endpoint, link.TLSConfig(p.ServiceAccount.CA, nil, p.Now))
+	l, err := p.Dialer.Dial(ctx, p.Endpoint, link.TLSConfig(p.ServiceAccount.CA, nil, p.Now))
 	if err != nil {
 		return classifyAccountDialError(err)
 	}

@@ -69,7 +69,7 @@ type approvalWaiter struct {
 
 // poll polls over one connection until there is an outcome or the connection ends.
 func (w *approvalWaiter) poll(ctx context.Context) error {
-	l, err := link.Dial(ctx, w.Endpoint, link.TLSConfig(w.pending.Request.Bundle, nil, w.Now))
+	l, err := w.Dialer.Dial(ctx, w.Endpoint, link.TLSConfig(w.pending.Request.Bundle, nil, w.Now))
 	if err != nil {
 		return &retryableError{err}
 	}

@@ -28,9 +28,9 @@ import (
 // gateway test one PIN.
 const maxTries = 3
 
-// Options are the options of a pairing. All fields but Endpoint, Code, Invitation, ServiceAccount
-// and Observe are required. Without Code, Invitation and ServiceAccount an unfinished pairing is
-// resumed.
+// Options are the options of a pairing. All fields but Endpoint, Code, Invitation, ServiceAccount,
+// Dialer and Observe are required. Without Code, Invitation and ServiceAccount an unfinished pairing
+// is resumed.
 type Options struct {
 	Store *store.Store
 	// Endpoint is host:port of the pairing listener; empty resumes at the last one.
@@ -42,6 +42,8 @@ type Options struct {
 	Invitation *pairing.Invitation
 	// ServiceAccount is used instead of a code by an agent that runs in a pod.
 	ServiceAccount *ServiceAccount
+	// Dialer opens the connections to the gateway.
+	Dialer link.Dialer
 	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
 	// System and Capabilities are shown to the approver.
@@ -62,7 +64,6 @@ type Options struct {
 // Run pairs the machine or resumes an unfinished pairing; when it returns nil, the identity is in
 // the store. Its errors wrap the errors of this package, or are the cause of ctx.
 func Run(ctx context.Context, o Options) error {
-	ctx = link.WithLog(ctx, o.Log)
 	p := &pairer{Options: o, code: newPairingCode(o)}
 	if o.Invitation != nil {
 		p.Endpoint = o.Invitation.Gateway

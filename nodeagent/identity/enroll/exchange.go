@@ -61,7 +61,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 	if p.pending.Tries[p.code.lookupID] >= maxTries {
 		return p.noTriesLeftError()
 	}
-	l, err := link.Dial(ctx, p.Endpoint, p.code.tlsConfig(p.Now))
+	l, err := p.Dialer.Dial(ctx, p.Endpoint, p.code.tlsConfig(p.Now))
 	if err != nil {
 		return classifyDialError(err)
 	}

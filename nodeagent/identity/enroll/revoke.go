@@ -49,7 +49,7 @@ func Revoke(ctx context.Context, s *store.Store, reason string, now func() time.
 		return err
 	}
 	certificate := current.TLSCertificate()
-	l, err := link.NewGateways(strings.Split(config.NodeEndpoint, ","), now).Dial(ctx, link.TLSConfig(bundle, &certificate, now))
+	l, err := link.NewGateways(link.Dialer{}, strings.Split(config.NodeEndpoint, ","), now).Dial(ctx, link.TLSConfig(bundle, &certificate, now))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ const avoidDuration = 5 * time.Minute
 // Gateways are the node listeners that a machine can choose from. It is not safe for concurrent
 // use.
 type Gateways struct {
+	dialer    Dialer
 	endpoints []string
 	now       func() time.Time
 	lookup    func(ctx context.Context, host string) ([]string, error)
@@ -26,8 +27,8 @@ type Gateways struct {
 }
 
 // NewGateways returns Gateways for the endpoints, each host:port. now may be any clock.
-func NewGateways(endpoints []string, now func() time.Time) *Gateways {
-	return &Gateways{endpoints: endpoints, now: now, lookup: net.DefaultResolver.LookupHost, avoided: map[string]time.Time{}}
+func NewGateways(dialer Dialer, endpoints []string, now func() time.Time) *Gateways {
+	return &Gateways{dialer: dialer, endpoints: endpoints, now: now, lookup: net.DefaultResolver.LookupHost, avoided: map[string]time.Time{}}
 }
 
 // Dial connects to one of the gateways. It tries every address of every name in a random order, so
@@ -37,7 +38,7 @@ func NewGateways(endpoints []string, now func() time.Time) *Gateways {
 func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) {
 	targets, problems := g.resolveEndpoints(ctx)
 	for _, t := range g.orderTargets(targets) {
-		l, err := dial(ctx, t, config)
+		l, err := g.dialer.dial(ctx, t, config)
 		if err == nil {
 			return l, nil
 		}

@@ -14,7 +14,7 @@ import (
 func TestTheGatewayThatWasLeftComesLastForAWhile(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
 	all := []string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1"}
-	g := NewGateways(all, func() time.Time { return now })
+	g := NewGateways(Dialer{}, all, func() time.Time { return now })
 	firsts := map[string]int{}
 	order := func() (addresses []string) {
 		targets, _ := g.resolveEndpoints(t.Context())
@@ -50,7 +50,7 @@ func TestTheGatewayThatWasLeftComesLastForAWhile(t *testing.T) {
 }
 
 func TestEveryAddressOfEveryNameIsTriedOnce(t *testing.T) {
-	g := NewGateways([]string{"both.example:1", "10.0.0.2:1", "nowhere.example:1"}, time.Now)
+	g := NewGateways(Dialer{}, []string{"both.example:1", "10.0.0.2:1", "nowhere.example:1"}, time.Now)
 	errUnknown := errors.New("no such host")
 	g.lookup = func(_ context.Context, host string) ([]string, error) {
 		switch host {
@@ -83,7 +83,7 @@ func TestTheConfiguredNameDecidesAboutTheProxy(t *testing.T) {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	t.Setenv("NO_PROXY", "direct.example")
-	g := NewGateways([]string{"direct.example:" + port, "proxied.example:7444"}, time.Now)
+	g := NewGateways(Dialer{}, []string{"direct.example:" + port, "proxied.example:7444"}, time.Now)
 	g.lookup = func(_ context.Context, host string) ([]string, error) {
 		if host != "direct.example" {
 			return nil, errors.New("no such host")
@@ -110,7 +110,7 @@ func TestARedialTakesTheWayOfTheFirstDial(t *testing.T) {
 	proxy := fakegateway.StartProxy(t, map[string]string{g.PairingEndpoint: g.PairingEndpoint})
 	t.Setenv("HTTPS_PROXY", "http://"+proxy.Address)
 	t.Setenv("NO_PROXY", "")
-	first, err := dial(t.Context(), target{"proxied.example:7444", g.PairingEndpoint}, UnverifiedTLSConfig())
+	first, err := Dialer{}.dial(t.Context(), target{"proxied.example:7444", g.PairingEndpoint}, UnverifiedTLSConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,12 +24,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-const (
-	// dialTimeout bounds TCP connection and TLS handshake together.
-	dialTimeout = 10 * time.Second
-	// maxMessageBytes leaves room for an Offer with the largest input.
-	maxMessageBytes = 1 << 20
-)
+// maxMessageBytes leaves room for an Offer with the largest input.
+const maxMessageBytes = 1 << 20
 
 // ErrConnectionEnded means that the connection of a Link has ended.
 var ErrConnectionEnded = errors.New("connection to the gateway ended")
@@ -45,53 +42,17 @@ type Link struct {
 	State tls.ConnectionState
 
 	conn   *watchedConn
+	dialer Dialer
 	target target
-}
-
-// Dial connects to endpoint (host:port). config decides which server certificates are trusted and
-// may name the CA of the expected chain. Dial itself sets the protocol.
-func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
-	return dial(ctx, target{endpoint, endpoint}, config)
 }
 
 // Redial opens another connection to the address of the Link, directly or through a proxy as
 // before.
 func (l *Link) Redial(ctx context.Context, config *tls.Config) (*Link, error) {
-	return dial(ctx, l.target, config)
+	return l.dialer.dial(ctx, l.target, config)
 }
 
-func dial(ctx context.Context, t target, config *tls.Config) (*Link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	debugDial(ctx, t)
-	tcpConn, err := openConn(ctx, t)
-	if err != nil {
-		logFrom(ctx).DebugContext(ctx, "gateway not reached", "address", t.address, "error", err)
-		return nil, fmt.Errorf("connect to gateway: %w", err)
-	}
-	config = config.Clone()
-	config.MinVersion = tls.VersionTLS13
-	if config.ServerName == "" {
-		config.ServerName = identity.ServerName
-	}
-	config.NextProtos = []string{"h2"}
-	tlsConn := tls.Client(tcpConn, config)
-	err = tlsConn.HandshakeContext(ctx)
-	debugHandshake(ctx, t.address, tlsConn, err)
-	if err != nil {
-		tcpConn.Close()
-		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", t.address, err)
-	}
-	l, err := newLink(tlsConn, interceptorOptions(ctx)...)
-	if err != nil {
-		tlsConn.Close()
-		return nil, err
-	}
-	l.Address, l.target = t.address, t
-	return l, nil
-}
-
-func newLink(tlsConn *tls.Conn, options ...grpc.DialOption) (*Link, error) {
+func newLink(tlsConn *tls.Conn, options []grpc.DialOption) (*Link, error) {
 	state := tlsConn.ConnectionState()
 	exporter, err := state.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
 	if err != nil {
@@ -99,7 +60,7 @@ func newLink(tlsConn *tls.Conn, options ...grpc.DialOption) (*Link, error) {
 	}
 	conn := &watchedConn{Conn: tlsConn}
 	var used atomic.Bool
-	client, err := grpc.NewClient("passthrough:///"+identity.ServerName, append(options,
+	client, err := grpc.NewClient("passthrough:///"+identity.ServerName, append(slices.Clip(options),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			if used.Swap(true) {
 				return nil, ErrConnectionEnded

@@ -6,23 +6,16 @@ import (
 	"log/slog"
 )
 
-type logKey struct{}
-
-// WithLog makes every Dial under ctx log its steps at debug level.
-func WithLog(ctx context.Context, log *slog.Logger) context.Context {
-	return context.WithValue(ctx, logKey{}, log)
-}
-
-func logFrom(ctx context.Context) *slog.Logger {
-	if log, ok := ctx.Value(logKey{}).(*slog.Logger); ok {
-		return log
+func (d Dialer) log() *slog.Logger {
+	if d.Log == nil {
+		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.DiscardHandler)
+	return d.Log
 }
 
 // debugDial logs the address of a dial and the proxy in between, without the user of the proxy.
-func debugDial(ctx context.Context, t target) {
-	log := logFrom(ctx)
+func (d Dialer) debugDial(ctx context.Context, t target) {
+	log := d.log()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
@@ -37,8 +30,8 @@ func debugDial(ctx context.Context, t target) {
 }
 
 // debugHandshake logs the result of a TLS handshake.
-func debugHandshake(ctx context.Context, address string, conn *tls.Conn, err error) {
-	log := logFrom(ctx)
+func (d Dialer) debugHandshake(ctx context.Context, address string, conn *tls.Conn, err error) {
+	log := d.log()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}

@@ -41,7 +41,7 @@ func (f *fleet) rotateAndStop(name string, stored bool) (next string) {
 	config, err := s.Config()
 	must(err)
 	certificate := current.TLSCertificate()
-	l, err := link.Dial(f.BoundedContext(), config.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now))
+	l, err := link.Dialer{}.Dial(f.BoundedContext(), config.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now))
 	must(err)
 	defer l.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
