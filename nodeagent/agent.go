@@ -38,6 +38,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/process"
 	"github.com/mooring-dev/mooring/nodeagent/run/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
@@ -78,7 +79,7 @@ type Options struct {
 	// Now returns the machine's time; the default is time.Now.
 	Now func() time.Time
 	// Transport selects the transport of the sessions; empty means auto.
-	Transport session.Transport
+	Transport transport.Kind
 	// StreamProbe is session.Options.StreamProbe; 0 is 10 minutes.
 	StreamProbe time.Duration
 	// CapabilitiesDir is the folder of the user's own capabilities; empty means the folder
@@ -229,7 +230,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		Credentials: a.credentials, Dialer: a.Dialer, Journal: a.journal, Executor: exec, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: newReconnectBackoff(), RenewPause: cmp.Or(a.RenewPause, defaultRenewPause),
-		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto), StreamProbe: cmp.Or(a.StreamProbe, session.DefaultStreamProbe),
+		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, transport.Auto), StreamProbe: cmp.Or(a.StreamProbe, transport.DefaultStreamProbe),
 		Observer: a.tracker,
 	}).Run(ctx)
 }

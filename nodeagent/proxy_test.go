@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -35,8 +35,8 @@ func TestEveryCallToAGatewayGoesThroughTheProxy(t *testing.T) {
 		call           func(context.Context) error
 	}{
 		{"pairing", pairingEndpoint, func(ctx context.Context) error { return nodeagent.Pair(ctx, o) }},
-		{"session over a stream", nodeEndpoint, func(ctx context.Context) error { return runOneSession(ctx, g, o, session.TransportStream) }},
-		{"session over polls", nodeEndpoint, func(ctx context.Context) error { return runOneSession(ctx, g, o, session.TransportPoll) }},
+		{"session over a stream", nodeEndpoint, func(ctx context.Context) error { return runOneSession(ctx, g, o, transport.Stream) }},
+		{"session over polls", nodeEndpoint, func(ctx context.Context) error { return runOneSession(ctx, g, o, transport.Poll) }},
 		{"revocation", nodeEndpoint, func(ctx context.Context) error { return revoke(ctx, o.Dir) }},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -56,10 +56,10 @@ func TestEveryCallToAGatewayGoesThroughTheProxy(t *testing.T) {
 }
 
 // runOneSession runs the agent until it has a session.
-func runOneSession(ctx context.Context, g *fakegateway.Gateway, o nodeagent.Options, transport session.Transport) error {
+func runOneSession(ctx context.Context, g *fakegateway.Gateway, o nodeagent.Options, kind transport.Kind) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	o.Transport = transport
+	o.Transport = kind
 	done := make(chan error, 1)
 	go func() { done <- nodeagent.Run(ctx, o) }()
 	select {

@@ -22,7 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 )
 
 // flags are the flags of run and install.
@@ -128,7 +128,7 @@ func (f *flags) readOptions(in io.Reader, logs io.Writer) (nodeagent.Options, er
 	if o.Log, err = f.newLog(logs); err != nil {
 		return o, err
 	}
-	o.Transport, o.Desktop = session.Transport(f.transport), nodeagent.DesktopMode(f.desktop)
+	o.Transport, o.Desktop = transport.Kind(f.transport), nodeagent.DesktopMode(f.desktop)
 	o.CapabilitiesDir, o.MediationPolicy, o.Pairing = f.capabilitiesDir, f.mediationPolicy, f.pairing
 	o.Dir, err = resolveIdentityDir(f.dir)
 	return o, err

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -29,10 +29,10 @@ func awaitResults(t *testing.T, s *fakegateway.Session, n int) map[string]*gatew
 // receives the result of "poison". The other results must arrive. When the gateway refuses that
 // result alone for the second time, the agent must drop its output.
 func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
-	for name, transport := range map[string]session.Transport{"stream": session.TransportStream, "poll": session.TransportPoll} {
+	for name, kind := range map[string]transport.Kind{"stream": transport.Stream, "poll": transport.Poll} {
 		t.Run(name, func(t *testing.T) {
 			g := fakegateway.Start(t)
-			a := &agent{transport: transport}
+			a := &agent{transport: kind}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)
 			for _, uid := range []string{"a", "poison", "z"} {

@@ -78,7 +78,7 @@ func (s *stream) storeTrustBundle(text []byte) error {
 	if err != nil {
 		return err
 	}
-	l, _ := s.link.current()
+	l, _ := s.link.Current()
 	if err := l.CheckBundle(bundle, s.Now()); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 // has an output of at most maxOutputBytes.
 const (
 	// maxMessageBytes is larger than any message. A report over polls adds a message to at most
-	// maxReportBytes.
+	// transport.MaxReportBytes.
 	maxMessageBytes = 320 << 10
 
 	maxNamespaceBytes    = 63  // a DNS label

@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 )
 
 // maxGatewayMessageBytes is the size of the largest message that a gateway accepts.
@@ -86,8 +87,8 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 			t.Errorf("%s has no row", name)
 		}
 	}
-	// The largest report over polls is the largest message after messages of almost maxReportBytes.
-	if maxReportBytes+maxMessageBytes+maxReportMessages*16+maxIDBytes >= maxGatewayMessageBytes {
+	// The largest report over polls is the largest message after messages of almost MaxReportBytes.
+	if transport.MaxReportBytes+maxMessageBytes+transport.MaxReportMessages*16+maxIDBytes >= maxGatewayMessageBytes {
 		t.Error("a report can be larger than a gateway accepts")
 	}
 	register := &gatewayv1.RegisterNodeRequest{Capabilities: declareMaximum(t), BootId: truncateText(poison, maxIDBytes)}

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 )
 
 // write sends the queued messages, in order. Over a stream, receive returns the status of a
@@ -31,7 +32,7 @@ func (s *stream) writeBatch() (more bool, err error) {
 	case message := <-s.queue:
 		batch, last = append(batch, message), message == nil
 	}
-	for !last && len(batch) < maxReportMessages && bytes < maxReportBytes {
+	for !last && len(batch) < transport.MaxReportMessages && bytes < transport.MaxReportBytes {
 		bytes += proto.Size(batch[len(batch)-1])
 		select {
 		case message := <-s.queue:

@@ -14,7 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -56,7 +56,7 @@ func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 	}
 	text, object := &printer{}, &printer{json: true}
 	g := fakegateway.Start(f)
-	a := &agent{transport: session.TransportStream, extraCapabilities: []capability.Capability{text, object}}
+	a := &agent{transport: transport.Stream, extraCapabilities: []capability.Capability{text, object}}
 	a.start(f, g, time.Hour)
 	s := g.Node.NextSession(f)
 	runs := 0

@@ -78,7 +78,7 @@ func (s *stream) renewOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, client := s.link.current()
+	_, client := s.link.Current()
 	answer, err := client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
@@ -108,7 +108,7 @@ func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	if err != nil {
 		return err
 	}
-	l, client := s.link.current()
+	l, client := s.link.Current()
 	proof, err := identity.SignProof(current.Key, s.Rand, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -142,7 +142,7 @@ func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
 	}()
 	g := fakegateway.Start(t)
 	g.NodeEndpoint = listener.Addr().String() + "," + g.NodeEndpoint
-	a := &agent{transport: session.TransportStream}
+	a := &agent{transport: transport.Stream}
 	a.start(t, g, time.Hour)
 	for range 6 {
 		g.Node.NextSession(t).End(nil)

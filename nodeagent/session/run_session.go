@@ -52,7 +52,7 @@ func (r *Runner) runSession(ctx context.Context, counter uint64) (progress sessi
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	s := newStream(r, l, ctx)
 	r.deliveries.startSession()
-	defer s.link.close()
+	defer s.link.Close()
 	s.capabilitiesChanged = outdated
 	group.Go(func() error { return s.run(streamCtx, counter, group) })
 	err = group.Wait()
@@ -65,7 +65,7 @@ func (r *Runner) runSession(ctx context.Context, counter uint64) (progress sessi
 			r.dropOutput(refused)
 		}
 	}
-	l, _ = s.link.current()
+	l, _ = s.link.Current()
 	return progress, withRefusal(l, err)
 }
 

@@ -21,12 +21,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
-
-// stableDuration is the length of a session after which its end does not count as a failure.
-const stableDuration = time.Minute
 
 // Options configure a Runner; all fields are required.
 type Options struct {
@@ -52,7 +50,7 @@ type Options struct {
 	// that was issued late in its own life must not cause a tight loop.
 	RenewPause time.Duration
 	// Transport carries the sessions.
-	Transport Transport
+	Transport transport.Kind
 	// StreamProbe is the time for which auto polls before it first tries a stream again.
 	StreamProbe time.Duration
 	// RotateKeyEvery is the age at which a renewal also replaces the key; 0 means never.
@@ -77,20 +75,21 @@ type Observer interface {
 type Runner struct {
 	Options
 	gateways   *link.Gateways
-	transport  transportChooser
+	transport  *transport.Chooser
 	deliveries *deliveryQueue
 }
 
 // New returns a Runner.
 func New(o Options) *Runner {
 	gateways := link.NewGateways(o.Dialer, strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
-	return &Runner{Options: o, gateways: gateways, transport: transportChooser{configured: o.Transport, firstProbe: o.StreamProbe}, deliveries: newDeliveryQueue()}
+	return &Runner{Options: o, gateways: gateways, transport: transport.NewChooser(o.Transport, o.StreamProbe), deliveries: newDeliveryQueue()}
 }
 
 // The reasons for which the agent itself ends a session.
 var (
 	errStopped = errors.New("agent stops")
 	errRenewed = errors.New("certificate was renewed")
+	errProbe   = errors.New("a stream is tried again")
 )
 
 // drainError is the error of a session that ends because its gateway drains.
@@ -108,26 +107,45 @@ func (r *Runner) Run(ctx context.Context) error {
 			return err
 		}
 		began := r.Now()
-		transport, probe := r.transport.nextTransport()
-		r.Log.DebugContext(ctx, "transport chosen", "transport", transport, "configured", r.Transport, "brokenStreams", r.transport.broken, "streamProbe", probe)
+		kind, probe := r.transport.Next()
+		r.Log.DebugContext(ctx, "transport chosen", "transport", kind, "configured", r.Transport, "brokenStreams", r.transport.BrokenStreams(), "streamProbe", probe)
 		progress, err := r.runSession(ctx, counter)
 		duration := r.Now().Sub(began)
-		if progress.welcomed && duration >= stableDuration {
+		if progress.welcomed && duration >= transport.StableDuration {
 			r.Retry.Reset()
 		}
 		if progress.address != "" && !errors.Is(err, errRenewed) && !errors.Is(err, errProbe) {
 			r.gateways.Avoid(progress.address)
 		}
-		r.transport.sessionEnded(transport, progress.registered, duration, err)
+		r.recordTransport(kind, progress, duration, err)
 		if ctx.Err() == nil {
 			delay, problem := r.planRedial(err)
 			denial := link.DenialReason(err)
 			r.Observer.SessionClosed(problem, denial, delay)
-			r.Log.Info("session ended", "reason", err, "denial", denial, "transport", transport, "welcomed", progress.welcomed, "reconnectIn", delay)
+			r.Log.Info("session ended", "reason", err, "denial", denial, "transport", kind, "welcomed", progress.welcomed, "reconnectIn", delay)
 			_ = backoff.Sleep(ctx, delay) // the loop checks ctx
 		}
 	}
 	return nil
+}
+
+// recordTransport records the end of a session for the choice of the next transport.
+func (r *Runner) recordTransport(kind transport.Kind, progress sessionProgress, duration time.Duration, err error) {
+	if errors.Is(err, errProbe) {
+		r.transport.ProbeStream()
+		return
+	}
+	r.transport.SessionEnded(kind, duration, progress.registered && isBreak(err))
+}
+
+// isBreak reports whether the network may have broken a session. It returns false when the gateway
+// refused the session or either side ended it on purpose.
+func isBreak(err error) bool {
+	var drain *drainError
+	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {
+		return false
+	}
+	return transport.IsConnectionBreak(err)
 }
 
 // planRedial returns the delay before the next dial, and prints the problem, if there is one, for

@@ -31,6 +31,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 	"github.com/mooring-dev/mooring/test/fakegateway"
@@ -115,7 +116,7 @@ type agent struct {
 	done    chan error
 
 	rotateKeyEvery    time.Duration
-	transport         session.Transport
+	transport         transport.Kind
 	registry          *capability.Registry
 	sinceBoot         func() time.Duration
 	now               func() time.Time // default: time.Now
@@ -202,7 +203,7 @@ func (a *agent) run(t testing.TB) {
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
 		Retry: a.retry, RenewPause: time.Millisecond,
-		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: session.DefaultStreamProbe,
+		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: transport.DefaultStreamProbe,
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	a.done = make(chan error, 1)
@@ -494,15 +495,15 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 // run an offer that expired meanwhile.
 func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 	const delay = 20 * time.Second
-	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {
-		t.Run(string(transport), func(t *testing.T) {
+	for _, kind := range []transport.Kind{transport.Stream, transport.Poll} {
+		t.Run(string(kind), func(t *testing.T) {
 			g := fakegateway.Start(t)
 			var passed atomic.Int64
 			g.Node.Welcome = func(w *gatewayv1.Welcome) {
 				passed.Add(int64(delay))
 				w.GatewayTime = timestamppb.New(time.Now().Add(-delay))
 			}
-			a := &agent{transport: transport, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a := &agent{transport: kind, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)
 			o := offer("u", "echo")
@@ -520,8 +521,8 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 // machines.
 func TestASlowGatewayDoesNotLetOffersExpireEarly(t *testing.T) {
 	const work, ahead = 15 * time.Second, time.Second / 2
-	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {
-		t.Run(string(transport), func(t *testing.T) {
+	for _, kind := range []transport.Kind{transport.Stream, transport.Poll} {
+		t.Run(string(kind), func(t *testing.T) {
 			g := fakegateway.Start(t)
 			var passed atomic.Int64
 			gatewayTime := time.Now().Add(ahead)
@@ -530,7 +531,7 @@ func TestASlowGatewayDoesNotLetOffersExpireEarly(t *testing.T) {
 				w.GatewayTime = timestamppb.New(gatewayTime)
 				w.ProcessingDuration = durationpb.New(work)
 			}
-			a := &agent{transport: transport, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a := &agent{transport: kind, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)
 			o := offer("u", "echo")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
@@ -28,19 +29,16 @@ const (
 	closeTimeout = 3 * time.Second
 )
 
-var (
-	errNoWelcome      = errors.New("the gateway did not answer Hello with Welcome")
-	errStreamNotEnded = errors.New("the gateway did not end the stream in time")
-)
+var errStreamNotEnded = errors.New("the gateway did not end the stream in time")
 
 // stream is one session, over either transport. It has four goroutines: run, which becomes receive,
 // and write, maintain and renew. The first error ends all of them.
 type stream struct {
 	*Runner
-	link             *sessionLink
+	link             *transport.SessionLink
 	agentStop        context.Context // ends when the agent stops
-	conn             conn
-	sessionTransport Transport
+	conn             transport.Conn
+	sessionTransport transport.Kind
 	// maxDuration is the time after which another transport is tried; 0 means never.
 	maxDuration time.Duration
 	// capabilitiesChanged is closed when the declaration in RegisterNode is out of date.
@@ -58,16 +56,13 @@ type stream struct {
 
 func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 	s := &stream{
-		Runner: r, link: newSessionLink(l, r.redial), agentStop: stop,
+		Runner: r, link: transport.NewSessionLink(l, r.redial), agentStop: stop,
 		queue:       make(chan *gatewayv1.StreamNodeEventsRequest, 64),
 		endRequests: make(chan error, 1),
 		sent:        map[string]time.Time{},
 	}
-	if s.sessionTransport, s.maxDuration = r.transport.nextTransport(); s.sessionTransport == TransportPoll {
-		s.conn = &pollConn{link: s.link, jitter: r.Jitter, now: r.Clock.Now}
-	} else {
-		s.conn = &streamConn{client: gatewayv1.NewNodeServiceClient(l.Conn)}
-	}
+	s.sessionTransport, s.maxDuration = r.transport.Next()
+	s.conn = transport.NewConn(s.sessionTransport, s.link, r.Jitter, r.Clock.Now)
 	return s
 }
 
@@ -85,7 +80,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 		return err
 	}
 	s.closed = ctx.Done()
-	l, _ := s.link.current()
+	l, _ := s.link.Current()
 	s.Console.Print("Session open with gateway %s", l.Address)
 	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.sessionTransport, "clockSkew", s.Clock.Skew().Round(time.Second))
 	s.Observer.SessionOpened(welcome.GetSessionId(), string(s.sessionTransport), s.Clock.Skew())
@@ -117,9 +112,9 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 		select {
 		case <-opened:
 		case <-late.C:
-			s.link.close()
+			s.link.Close()
 		case <-s.agentStop.Done():
-			s.link.close()
+			s.link.Close()
 		}
 	}()
 	return s.conn.Open(ctx, hello)

@@ -10,13 +10,13 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func startPolling(t *testing.T, g *fakegateway.Gateway) *agent {
 	t.Helper()
-	a := &agent{transport: session.TransportPoll}
+	a := &agent{transport: transport.Poll}
 	a.start(t, g, time.Hour)
 	return a
 }
@@ -77,7 +77,7 @@ func TestStreamsThatBreakGiveWayToPolls(t *testing.T) {
 		streams.Add(1)
 		return status.Error(codes.Unavailable, "connection reset by a middlebox")
 	}
-	a := &agent{transport: session.TransportAuto}
+	a := &agent{transport: transport.Auto}
 	a.start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	if !s.Polled || streams.Load() != 3 {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
@@ -33,7 +33,7 @@ type Agent struct {
 	online      bool
 	sessions    int       // sessions that opened
 	openedAt    time.Time // when the newest of them did
-	transport   session.Transport
+	transport   transport.Kind
 	endedAt     time.Time // when the last connection with a session was closed
 	endReason   string    // why the last session ended
 	err         error     // the result of Run; valid after done
@@ -125,7 +125,7 @@ func (a *Agent) Ended() (time.Time, string) {
 }
 
 // Opened returns when the newest session opened, and its transport.
-func (a *Agent) Opened() (time.Time, session.Transport) {
+func (a *Agent) Opened() (time.Time, transport.Kind) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.openedAt, a.transport
@@ -177,7 +177,7 @@ func (w *sessionHandler) Handle(_ context.Context, record slog.Record) error {
 		a.sessions++
 		record.Attrs(func(attr slog.Attr) bool {
 			if attr.Key == "transport" {
-				a.transport = session.Transport(attr.Value.String())
+				a.transport = transport.Kind(attr.Value.String())
 			}
 			return attr.Key != "transport"
 		})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
@@ -68,8 +68,8 @@ func TestPollsGiveWayToStreams(t *testing.T) {
 }
 
 func isPolling(a *sim.Agent) bool {
-	_, transport := a.Opened()
-	return a.Online() && transport == session.TransportPoll
+	_, kind := a.Opened()
+	return a.Online() && kind == transport.Poll
 }
 
 // startPollingMachine starts a machine in networks that break connections, one network per gateway, and waits

@@ -1,4 +1,4 @@
-package session
+package transport
 
 import (
 	"context"
@@ -13,10 +13,10 @@ const (
 	// is for a report, which a gateway answers at once.
 	pollTimeout   = 45 * time.Second
 	reportTimeout = 30 * time.Second
-	// maxReportMessages and maxReportBytes bound one report, the bytes approximately. A gateway
+	// MaxReportMessages and MaxReportBytes bound one report, the bytes approximately. A gateway
 	// accepts 512 KiB, and one result may have 256 KiB.
-	maxReportMessages = 32
-	maxReportBytes    = 128 << 10
+	MaxReportMessages = 32
+	MaxReportBytes    = 128 << 10
 	// maxBrokenCalls is the number of failed calls in a row that ends a polled session: the gateway
 	// or its network is gone. A call that lasted at least minHealthyCall resets the count.
 	maxBrokenCalls = 3
@@ -27,7 +27,7 @@ const (
 // connection to the same gateway. The gateway may therefore receive a report twice, and the gateway
 // repeats messages that the agent did not acknowledge. Both sides identify a dispatch by its UID.
 type pollConn struct {
-	link   *sessionLink
+	link   *SessionLink
 	jitter func() float64
 	now    func() time.Time
 	ctx    context.Context // of the session
@@ -39,7 +39,7 @@ type pollConn struct {
 
 func (c *pollConn) Open(ctx context.Context, hello *gatewayv1.StreamNodeEventsRequest) (*gatewayv1.Welcome, error) {
 	c.ctx = ctx
-	_, client := c.link.current()
+	_, client := c.link.Current()
 	first, err := client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{Hello: hello.GetHello()})
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (c *pollConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
 // ends it.
 func (c *pollConn) callWithRetry(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
 	for failed := 1; ; failed++ {
-		l, client := c.link.current()
+		l, client := c.link.Current()
 		began := c.now()
 		ctx, cancel := context.WithTimeout(c.ctx, timeout)
 		err := do(ctx, client)
@@ -93,7 +93,7 @@ func (c *pollConn) callWithRetry(timeout time.Duration, do func(context.Context,
 		if !timedOut && c.now().Sub(began) >= minHealthyCall {
 			failed = 0
 		}
-		if err == nil || !isConnectionBreak(err) || failed == maxBrokenCalls || c.ctx.Err() != nil {
+		if err == nil || !IsConnectionBreak(err) || failed == maxBrokenCalls || c.ctx.Err() != nil {
 			return err
 		}
 		// The pause is random, because the same failure may have broken other machines' connections.

@@ -1,4 +1,4 @@
-package session
+package transport
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
-// sessionLink holds the connection of a session. A stream keeps its first connection; a polled
+// SessionLink holds the connection of a session. A stream keeps its first connection; a polled
 // session continues over another one when a connection breaks.
-type sessionLink struct {
+type SessionLink struct {
 	dial func(ctx context.Context, broken *link.Link) (*link.Link, error)
 
 	// dialToken holds one token, so that only one call at a time dials.
@@ -20,26 +20,28 @@ type sessionLink struct {
 	link *link.Link
 }
 
-func newSessionLink(l *link.Link, dial func(context.Context, *link.Link) (*link.Link, error)) *sessionLink {
-	return &sessionLink{link: l, dial: dial, dialToken: make(chan struct{}, 1)}
+// NewSessionLink returns the SessionLink of a session that begins on l. dial opens another connection
+// to the gateway of a broken one.
+func NewSessionLink(l *link.Link, dial func(context.Context, *link.Link) (*link.Link, error)) *SessionLink {
+	return &SessionLink{link: l, dial: dial, dialToken: make(chan struct{}, 1)}
 }
 
-// current returns the connection for calls and for signing proofs, with its client.
-func (c *sessionLink) current() (*link.Link, gatewayv1.NodeServiceClient) {
+// Current returns the connection for calls and for signing proofs, with its client.
+func (c *SessionLink) Current() (*link.Link, gatewayv1.NodeServiceClient) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.link, gatewayv1.NewNodeServiceClient(c.link.Conn)
 }
 
 // redial dials the same gateway again, unless another call has replaced broken meanwhile.
-func (c *sessionLink) redial(ctx context.Context, broken *link.Link) error {
+func (c *SessionLink) redial(ctx context.Context, broken *link.Link) error {
 	select {
 	case c.dialToken <- struct{}{}:
 		defer func() { <-c.dialToken }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if l, _ := c.current(); l != broken {
+	if l, _ := c.Current(); l != broken {
 		return nil
 	}
 	next, err := c.dial(ctx, broken)
@@ -53,8 +55,8 @@ func (c *sessionLink) redial(ctx context.Context, broken *link.Link) error {
 	return nil
 }
 
-// close ends the connection.
-func (c *sessionLink) close() {
-	l, _ := c.current()
+// Close ends the connection.
+func (c *SessionLink) Close() {
+	l, _ := c.Current()
 	_ = l.Close() // the error is of no use: nothing more is sent
 }
