@@ -29,7 +29,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
+	"github.com/mooring-dev/mooring/nodeagent/identity/credentials"
 	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/renew"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
@@ -74,7 +76,7 @@ type Options struct {
 	NodeName string
 	// RotateKeyEvery is the age of the key at which a renewal also makes a new key; 0 means never.
 	RotateKeyEvery time.Duration
-	// RenewPause is session.Options.RenewPause; 0 is 10 s.
+	// RenewPause is renew.Options.MinPause; 0 is 10 s.
 	RenewPause time.Duration
 	// Now returns the machine's time; the default is time.Now.
 	Now func() time.Time
@@ -158,7 +160,7 @@ type agent struct {
 	tracker  *status.Tracker
 
 	// credentials and journal are set once the machine is paired; system.identity reads both.
-	credentials *session.Credentials
+	credentials *credentials.Credentials
 	journal     *journal.Journal
 }
 
@@ -196,7 +198,7 @@ func (a *agent) observePairing() func(request, message string) {
 
 // serve opens the journal and runs sessions until ctx ends.
 func (a *agent) serve(ctx context.Context) (err error) {
-	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
+	if a.credentials, err = credentials.Load(a.store); err != nil {
 		return err
 	}
 	a.tracker.MachinePaired(a.credentials.Endpoint())
@@ -227,12 +229,20 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		exec.Stop(stopCtx)
 	}()
 	return session.New(session.Options{
-		Credentials: a.credentials, Dialer: a.Dialer, Journal: a.journal, Executor: exec, Registry: a.registry,
-		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
-		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: newReconnectBackoff(), RenewPause: cmp.Or(a.RenewPause, defaultRenewPause),
-		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, transport.Auto), StreamProbe: cmp.Or(a.StreamProbe, transport.DefaultStreamProbe),
+		Credentials: a.credentials, Dialer: a.Dialer, Renewer: a.newRenewer(), Journal: a.journal, Executor: exec, Registry: a.registry,
+		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now,
+		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: newReconnectBackoff(),
+		Transport: cmp.Or(a.Transport, transport.Auto), StreamProbe: cmp.Or(a.StreamProbe, transport.DefaultStreamProbe),
 		Observer: a.tracker,
 	}).Run(ctx)
+}
+
+// newRenewer returns the Renewer of the credentials.
+func (a *agent) newRenewer() *renew.Renewer {
+	return renew.New(renew.Options{
+		Credentials: a.credentials, Dialer: a.Dialer, Now: a.Now, Rand: rand.Reader, Jitter: mathrand.Float64,
+		MinPause: cmp.Or(a.RenewPause, defaultRenewPause), RotateKeyEvery: a.RotateKeyEvery, Log: a.Log,
+	})
 }
 
 // MaxReconnectDelay is the longest wait of a machine between two attempts to connect.

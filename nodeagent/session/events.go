@@ -82,7 +82,7 @@ func (s *stream) storeTrustBundle(text []byte) error {
 	if err := l.CheckBundle(bundle, s.Now()); err != nil {
 		return err
 	}
-	if err := s.Credentials.replaceBundle(bundle); err != nil {
+	if err := s.Credentials.ReplaceBundle(bundle); err != nil {
 		return err
 	}
 	s.Log.Info("CA bundle stored", "sha256", bundle.SHA256())

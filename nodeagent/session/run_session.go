@@ -32,8 +32,8 @@ type sessionProgress struct {
 
 // runSession dials a gateway and runs one session to its end. The error is the reason for the end.
 func (r *Runner) runSession(ctx context.Context, counter uint64) (progress sessionProgress, err error) {
-	if r.certificateExpired() {
-		if err := r.recoverCertificate(ctx); err != nil {
+	if r.Credentials.Expired(r.Now()) {
+		if err := r.Renewer.Recover(ctx); err != nil {
 			return progress, err
 		}
 	}

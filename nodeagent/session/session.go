@@ -1,6 +1,6 @@
 // Package session keeps the machine connected to the cluster. It dials the node listener and sends
-// Hello. It passes offers to the executor and outcomes to the gateway, renews the certificate, and
-// reconnects whenever the connection ends.
+// Hello. It passes offers to the executor and outcomes to the gateway, and reconnects whenever the
+// connection ends.
 package session
 
 import (
@@ -18,6 +18,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/identity/credentials"
+	"github.com/mooring-dev/mooring/nodeagent/identity/renew"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
@@ -28,7 +30,9 @@ import (
 
 // Options configure a Runner; all fields are required.
 type Options struct {
-	Credentials *Credentials
+	Credentials *credentials.Credentials
+	// Renewer keeps the certificate of the credentials valid.
+	Renewer *renew.Renewer
 	// Dialer opens the connections to gateways.
 	Dialer   link.Dialer
 	Journal  *journal.Journal
@@ -38,23 +42,17 @@ type Options struct {
 	BootID   string
 	Clock    *Clock
 	// Now returns the machine's own time, which decides about certificates.
-	Now  func() time.Time
-	Rand io.Reader
+	Now func() time.Time
 	// Jitter returns a random number in [0, 1).
 	Jitter  func() float64
 	Console *console.Console
 	Log     *slog.Logger
 	// Retry sets the pauses between dials.
 	Retry *backoff.Backoff
-	// RenewPause is the minimum time between the start of a session and a renewal. A certificate
-	// that was issued late in its own life must not cause a tight loop.
-	RenewPause time.Duration
 	// Transport carries the sessions.
 	Transport transport.Kind
 	// StreamProbe is the time for which auto polls before it first tries a stream again.
 	StreamProbe time.Duration
-	// RotateKeyEvery is the age at which a renewal also replaces the key; 0 means never.
-	RotateKeyEvery time.Duration
 	// Observer receives the events of the sessions.
 	Observer Observer
 }
@@ -165,7 +163,7 @@ func (r *Runner) planRedial(err error) (delay time.Duration, problem string) {
 		line += ". Next step: " + next
 	}
 	r.Console.PrintOnceFor(problemKey(err, problem), "%s", line)
-	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
+	if status.Code(err) == codes.PermissionDenied && r.Credentials.SwitchKey() {
 		r.Log.Warn("the gateway refuses this key; trying the other key of the last rotation")
 	}
 	return r.Retry.Next(), problem
@@ -187,12 +185,12 @@ func (r *Runner) describeError(err error) string {
 	leaf := r.Credentials.Identity().Leaf()
 	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
-	var clock *clockAheadError
+	var clock *renew.ClockAheadError
 	switch {
 	case errors.As(err, &clock):
 		message = clock.Error()
 		return strings.ToUpper(message[:1]) + message[1:] + "; trying again"
-	case r.certificateExpired():
+	case r.Credentials.Expired(r.Now()):
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
 			" and cannot be recovered (" + message + "): if this problem persists, pair the machine again with another --identity-dir; trying again"
 	case link.ExplainDenial(link.DenialReason(err)).Fact != "":

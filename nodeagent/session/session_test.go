@@ -25,6 +25,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/identity/credentials"
+	"github.com/mooring-dev/mooring/nodeagent/identity/renew"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
@@ -110,7 +112,7 @@ type agent struct {
 	dir     string
 	screen  *screen
 	gate    *gate
-	creds   *session.Credentials
+	creds   *credentials.Credentials
 	journal *journal.Journal
 	stop    context.CancelFunc
 	done    chan error
@@ -165,7 +167,7 @@ func (a *agent) run(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.creds, err = session.LoadCredentials(s); err != nil {
+	if a.creds, err = credentials.Load(s); err != nil {
 		t.Fatal(err)
 	}
 	a.journal, err = journal.Open(journal.Options{Path: s.JournalPath(), NewID: rand.Text, Now: time.Now, Log: log})
@@ -197,13 +199,17 @@ func (a *agent) run(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dialer := link.Dialer{Log: log}
+	renewer := renew.New(renew.Options{
+		Credentials: a.creds, Dialer: dialer, Now: a.now, Rand: rand.Reader, Jitter: func() float64 { return 0 },
+		MinPause: time.Millisecond, RotateKeyEvery: a.rotateKeyEvery, Log: log,
+	})
 	runner := session.New(session.Options{
 		Observer:    a.observer,
-		Credentials: a.creds, Dialer: link.Dialer{Log: log}, Journal: a.journal, Executor: runs, Registry: registry,
-		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
+		Credentials: a.creds, Dialer: dialer, Renewer: renewer, Journal: a.journal, Executor: runs, Registry: registry,
+		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
-		Retry: a.retry, RenewPause: time.Millisecond,
-		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: transport.DefaultStreamProbe,
+		Retry: a.retry, Transport: a.transport, StreamProbe: transport.DefaultStreamProbe,
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	a.done = make(chan error, 1)

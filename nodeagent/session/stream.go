@@ -76,7 +76,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	s.debugWelcome(ctx, welcome)
 	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt, welcome.GetProcessingDuration().AsDuration())
 	s.welcomed.Store(true)
-	if err := s.Credentials.saveAcceptedKey(); err != nil {
+	if err := s.Credentials.SaveAcceptedKey(); err != nil {
 		return err
 	}
 	s.closed = ctx.Done()
@@ -118,6 +118,15 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 		}
 	}()
 	return s.conn.Open(ctx, hello)
+}
+
+// renew waits until the certificate is renewed, and then asks for a new session that uses it.
+func (s *stream) renew(ctx context.Context) error {
+	if err := s.Renewer.Run(ctx, s.link); err != nil {
+		return err
+	}
+	s.requestEnd(errRenewed)
+	return nil
 }
 
 func (s *stream) debugWelcome(ctx context.Context, welcome *gatewayv1.Welcome) {

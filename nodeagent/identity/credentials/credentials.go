@@ -1,4 +1,5 @@
-package session
+// Package credentials holds the identity and the CA bundle with which this machine connects.
+package credentials
 
 import (
 	"crypto/ecdsa"
@@ -10,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 )
 
-// Credentials hold the identity and the CA bundle in use, the same as on disk (but see switchKey).
+// Credentials hold the identity and the CA bundle in use, the same as on disk (but see SwitchKey).
 // They are safe for concurrent use.
 type Credentials struct {
 	store  *store.Store
@@ -26,9 +27,8 @@ type Credentials struct {
 	unsaved bool
 }
 
-// LoadCredentials reads the credentials from the store. It returns store.ErrNotPaired when there
-// are none.
-func LoadCredentials(s *store.Store) (*Credentials, error) {
+// Load reads the credentials from the store. It returns store.ErrNotPaired when there are none.
+func Load(s *store.Store) (*Credentials, error) {
 	current, err := s.Identity()
 	if err != nil {
 		return nil, err
@@ -62,6 +62,12 @@ func (c *Credentials) Identity() store.Identity {
 	return c.identity
 }
 
+// Expired reports whether the certificate has expired at the time now, for example while the machine
+// slept.
+func (c *Credentials) Expired(now time.Time) bool {
+	return now.After(c.Identity().Leaf().NotAfter)
+}
+
 // Bundle returns the CA bundle of the gateways in use.
 func (c *Credentials) Bundle() identity.Bundle {
 	c.mu.Lock()
@@ -69,9 +75,9 @@ func (c *Credentials) Bundle() identity.Bundle {
 	return c.bundle
 }
 
-// replaceCertificate stores and then uses a chain for the same id and the key, which was created at
+// ReplaceCertificate stores and then uses a chain for the same id and the key, which was created at
 // keyMade.
-func (c *Credentials) replaceCertificate(key *ecdsa.PrivateKey, keyMade time.Time, ders [][]byte) error {
+func (c *Credentials) ReplaceCertificate(key *ecdsa.PrivateKey, keyMade time.Time, ders [][]byte) error {
 	chain, err := identity.ParseChain(ders)
 	if err != nil {
 		return err
@@ -103,11 +109,11 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 	return nil
 }
 
-// switchKey changes to the other key when the gateway refuses the key in use, and reports whether
+// SwitchKey changes to the other key when the gateway refuses the key in use, and reports whether
 // there is another one. A Node can lose a new key when its cluster is restored from a backup. A
 // second call changes back. Nothing is stored before a gateway has accepted the key; see
-// saveAcceptedKey.
-func (c *Credentials) switchKey() bool {
+// SaveAcceptedKey.
+func (c *Credentials) SwitchKey() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.alternate == nil {
@@ -118,8 +124,8 @@ func (c *Credentials) switchKey() bool {
 	return true
 }
 
-// saveAcceptedKey stores the identity that a gateway has accepted, unless it is already on disk.
-func (c *Credentials) saveAcceptedKey() error {
+// SaveAcceptedKey stores the identity that a gateway has accepted, unless it is already on disk.
+func (c *Credentials) SaveAcceptedKey() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.unsaved {
@@ -135,8 +141,8 @@ func (c *Credentials) saveAcceptedKey() error {
 // sameNodeOtherKey reports whether two identities are the same Node's with different keys.
 func sameNodeOtherKey(a, b store.Identity) bool { return a.ID == b.ID && !a.Key.Equal(b.Key) }
 
-// replaceBundle stores a bundle and then uses it. It does not write the bundle that is in use.
-func (c *Credentials) replaceBundle(next identity.Bundle) error {
+// ReplaceBundle stores a bundle and then uses it. It does not write the bundle that is in use.
+func (c *Credentials) ReplaceBundle(next identity.Bundle) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if next.SHA256() == c.bundle.SHA256() {

@@ -1,4 +1,4 @@
-package session
+package renew
 
 import (
 	"context"
@@ -13,15 +13,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
-// certificateExpired reports whether the machine's certificate has expired, for example while the
-// machine slept.
-func (r *Runner) certificateExpired() bool {
-	return r.Now().After(r.Credentials.Identity().Leaf().NotAfter)
-}
-
-// recoverCertificate replaces a lapsed certificate at the pairing listener. The lapsed chain names
-// the machine, and a signature of its key proves it.
-func (r *Runner) recoverCertificate(ctx context.Context) error {
+// Recover replaces a lapsed certificate at the pairing listener. The lapsed chain names
+// the machine, and a signature of its key proves it. The error is a *ClockAheadError when the clock of the
+// machine is too far ahead.
+func (r *Renewer) Recover(ctx context.Context) error {
 	current := r.Credentials.Identity()
 	r.Log.DebugContext(ctx, "recovering the certificate", "notAfter", current.Leaf().NotAfter)
 	l, err := r.Dialer.Dial(ctx, r.Credentials.PairingEndpoint(), link.TLSConfig(r.Credentials.Bundle(), nil, r.Now))
@@ -50,20 +45,20 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	if err := r.checkFresh(answer.GetChain()); err != nil {
 		return err
 	}
-	if err := r.Credentials.replaceCertificate(current.Key, current.KeyMade, answer.GetChain()); err != nil {
+	if err := r.Credentials.ReplaceCertificate(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("recover certificate: %w", err)
 	}
 	r.Log.Info("certificate recovered", "notAfter", r.Credentials.Identity().Leaf().NotAfter)
 	return r.storeRecoveredBundle(l, answer.GetTrustBundle())
 }
 
-// clockAheadError means that this machine's clock is ahead by more than certificates allow. Every
+// ClockAheadError means that this machine's clock is ahead by more than certificates allow. Every
 // new certificate has already expired by that clock, so the machine has no session until it is
 // right.
-type clockAheadError struct{ ahead time.Duration }
+type ClockAheadError struct{ Ahead time.Duration }
 
-func (e *clockAheadError) Error() string {
-	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", formatAhead(e.ahead))
+func (e *ClockAheadError) Error() string {
+	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", formatAhead(e.Ahead))
 }
 
 // formatAhead formats a duration for people. It rounds to hours for a clock that is hours off, so
@@ -75,15 +70,15 @@ func formatAhead(d time.Duration) string {
 	return fmt.Sprintf("%.0f minutes", d.Minutes())
 }
 
-// asClockAhead turns the refusal of a certificate that has not expired into a clockAheadError.
-func (r *Runner) asClockAhead(refused error) error {
+// asClockAhead turns the refusal of a certificate that has not expired into a ClockAheadError.
+func (r *Renewer) asClockAhead(refused error) error {
 	for _, detail := range status.Convert(refused).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
 		if !ok || info.GetReason() != gatewayv1.ReasonCertificateNotExpired {
 			continue
 		}
 		if now, err := time.Parse(time.RFC3339, info.GetMetadata()[gatewayv1.MetadataGatewayTime]); err == nil {
-			return &clockAheadError{r.Now().Sub(now)}
+			return &ClockAheadError{r.Now().Sub(now)}
 		}
 	}
 	return refused
@@ -91,13 +86,13 @@ func (r *Runner) asClockAhead(refused error) error {
 
 // checkFresh rejects a certificate that was just issued and has expired by this machine's clock. An
 // older gateway issues a certificate at every call.
-func (r *Runner) checkFresh(chain [][]byte) error {
+func (r *Renewer) checkFresh(chain [][]byte) error {
 	certificates, err := identity.ParseChain(chain)
 	if err != nil {
 		return fmt.Errorf("recover certificate: %w", err)
 	}
 	if leaf := certificates[0]; r.Now().After(leaf.NotAfter) {
-		return &clockAheadError{r.Now().Sub(leaf.NotBefore)}
+		return &ClockAheadError{r.Now().Sub(leaf.NotBefore)}
 	}
 	return nil
 }
@@ -105,7 +100,7 @@ func (r *Runner) checkFresh(chain [][]byte) error {
 // storeRecoveredBundle stores the CA bundle that came with a certificate. It ignores a bundle that
 // is unusable or does not trust the gateway that sent it, because the old bundle still trusts that
 // gateway.
-func (r *Runner) storeRecoveredBundle(l *link.Link, text []byte) error {
+func (r *Renewer) storeRecoveredBundle(l *link.Link, text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err == nil {
 		err = l.CheckBundle(bundle, r.Now())
@@ -114,5 +109,5 @@ func (r *Runner) storeRecoveredBundle(l *link.Link, text []byte) error {
 		r.Log.Error("CA bundle refused; the old one stays", "error", err)
 		return nil
 	}
-	return r.Credentials.replaceBundle(bundle)
+	return r.Credentials.ReplaceBundle(bundle)
 }
