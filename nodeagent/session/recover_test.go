@@ -10,24 +10,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
-
-func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing.T) {
-	g := fakegateway.Start(t)
-	foreign := fakegateway.NewCA(t, "foreign").Bundle(t)
-	g.Pairing.Bundle = func() identity.Bundle { return foreign }
-	a := start(t, g, 0)
-	g.Node.NextSession(t) // the new certificate is in use, with the old bundle
-	if got, want := a.creds.Bundle().SHA256(), g.ServerCA.Bundle(t).SHA256(); got != want {
-		t.Errorf("the bundle in use is %s, want %s", got, want)
-	}
-	if a.creds.Identity().Leaf().NotAfter.Equal(a.creds.Identity().Leaf().NotBefore) {
-		t.Error("the certificate was not recovered")
-	}
-}
 
 // delayObserver receives the delay after each failed attempt. An attempt waits until the test has
 // taken the delay of the one before it.
