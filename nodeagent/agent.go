@@ -25,7 +25,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/program"
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 )
 
 // Run pairs the machine if it is not paired, serves until ctx ends, and then returns nil. Its
@@ -92,13 +92,13 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.Close()) }()
-	clock := session.NewClock(a.Now, session.SinceBoot)
-	queue, stopBackground, err := a.startBackground(ctx, clock)
+	clock := gatewaytime.NewClock(a.Now, gatewaytime.SinceBoot)
+	queue, stopBackground, err := a.startBackground(ctx, clock.Now)
 	if err != nil {
 		return err
 	}
 	defer stopBackground()
-	exec, stopRuns, err := a.startExecutor(ctx, clock, queue)
+	exec, stopRuns, err := a.startExecutor(ctx, clock.Now, queue)
 	if err != nil {
 		return err
 	}

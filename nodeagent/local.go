@@ -6,12 +6,12 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
-	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
 // serveStatus serves the agent's status on its socket; stop ends that and waits for its end.
@@ -29,10 +29,10 @@ func (a *agent) serveStatus(ctx context.Context) (stop func(), err error) {
 }
 
 // startBackground starts the services for the machine's user that run in parallel to the sessions:
-// the watch of the capability files, and the approval queue with its socket and terminal. stop ends
-// them and waits for their end.
-func (a *agent) startBackground(ctx context.Context, clock *session.Clock) (queue *mediation.ApprovalQueue, stop func(), err error) {
-	queue = &mediation.ApprovalQueue{Rules: a.loadRules, User: currentUsername(), Now: clock.Now, Log: a.Log}
+// the watch of the capability files, and the approval queue with its socket and terminal. now returns
+// the time of the gateways. stop ends them and waits for their end.
+func (a *agent) startBackground(ctx context.Context, now func() time.Time) (queue *mediation.ApprovalQueue, stop func(), err error) {
+	queue = &mediation.ApprovalQueue{Rules: a.loadRules, User: currentUsername(), Now: now, Log: a.Log}
 	server, err := mediation.Listen(store.RunPath(a.store.Dir()), queue, a.Log)
 	if err != nil {
 		return nil, nil, err

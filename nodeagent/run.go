@@ -18,7 +18,6 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/run/process"
 	"github.com/mooring-dev/mooring/nodeagent/run/program"
-	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
 const (
@@ -88,11 +87,12 @@ func (a *agent) openJournal() (*journal.Journal, error) {
 	return opened, nil
 }
 
-// startExecutor recovers the runs of the journal and returns their Executor. stop ends all runs.
-func (a *agent) startExecutor(ctx context.Context, clock *session.Clock, queue *mediation.ApprovalQueue) (exec *executor.Executor, stop func(), err error) {
+// startExecutor recovers the runs of the journal and returns their Executor. now returns the time of
+// the gateways. stop ends all runs.
+func (a *agent) startExecutor(ctx context.Context, now func() time.Time, queue *mediation.ApprovalQueue) (exec *executor.Executor, stop func(), err error) {
 	exec, err = executor.New(executor.Options{
 		Journal: a.journal, Registry: a.registry, Policy: queue,
-		Now: clock.Now, Concurrency: maxConcurrency, Grace: stopGrace, Log: a.Log,
+		Now: now, Concurrency: maxConcurrency, Grace: stopGrace, Log: a.Log,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("recover journal: %w", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 )
@@ -17,7 +18,7 @@ import (
 const MaxReconnectDelay = 5 * time.Minute
 
 // newSessions returns the Runner of this machine's sessions.
-func (a *agent) newSessions(ctx context.Context, clock *session.Clock, exec *executor.Executor) *session.Runner {
+func (a *agent) newSessions(ctx context.Context, clock *gatewaytime.Clock, exec *executor.Executor) *session.Runner {
 	return session.New(session.Options{
 		Credentials: a.credentials, Renewer: a.newRenewer(), Dialer: a.Dialer,
 		Journal: a.journal, Executor: exec, Registry: a.registry, System: a.system, BootID: hostinfo.BootID(ctx),

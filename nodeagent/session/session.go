@@ -23,6 +23,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
@@ -40,7 +41,7 @@ type Options struct {
 	Registry *capability.Registry
 	System   *gatewayv1.SystemInfo
 	BootID   string
-	Clock    *Clock
+	Clock    *gatewaytime.Clock
 	// Now returns the machine's own time, which decides about certificates.
 	Now func() time.Time
 	// Jitter returns a random number in [0, 1).

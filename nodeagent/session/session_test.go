@@ -33,6 +33,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
@@ -181,7 +182,7 @@ func (a *agent) run(t testing.TB) {
 	}
 	a.registry = registry
 	if a.sinceBoot == nil {
-		a.sinceBoot = session.SinceBoot
+		a.sinceBoot = gatewaytime.SinceBoot
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -192,7 +193,7 @@ func (a *agent) run(t testing.TB) {
 	if a.retry == nil {
 		a.retry = backoff.New(time.Millisecond, 10*time.Millisecond)
 	}
-	clock := session.NewClock(time.Now, a.sinceBoot)
+	clock := gatewaytime.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: allowingPolicy{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
 	})
@@ -509,7 +510,7 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 				passed.Add(int64(delay))
 				w.GatewayTime = timestamppb.New(time.Now().Add(-delay))
 			}
-			a := &agent{transport: kind, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a := &agent{transport: kind, sinceBoot: func() time.Duration { return gatewaytime.SinceBoot() + time.Duration(passed.Load()) }}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)
 			o := offer("u", "echo")
@@ -537,7 +538,7 @@ func TestASlowGatewayDoesNotLetOffersExpireEarly(t *testing.T) {
 				w.GatewayTime = timestamppb.New(gatewayTime)
 				w.ProcessingDuration = durationpb.New(work)
 			}
-			a := &agent{transport: kind, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a := &agent{transport: kind, sinceBoot: func() time.Duration { return gatewaytime.SinceBoot() + time.Duration(passed.Load()) }}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)
 			o := offer("u", "echo")

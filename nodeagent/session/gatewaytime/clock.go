@@ -1,4 +1,5 @@
-package session
+// Package gatewaytime estimates the time of the gateways, by which offers expire.
+package gatewaytime
 
 import (
 	"sync"

@@ -1,16 +1,16 @@
-package session_test
+package gatewaytime_test
 
 import (
 	"testing"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 )
 
 func TestClockFollowsTheGatewayWhateverIsDoneToTheMachinesClock(t *testing.T) {
 	machine := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
 	timer := 5 * time.Hour
-	clock := session.NewClock(func() time.Time { return machine }, func() time.Duration { return timer })
+	clock := gatewaytime.NewClock(func() time.Time { return machine }, func() time.Duration { return timer })
 	if got := clock.Now(); !got.Equal(machine) {
 		t.Errorf("before the first Observe Now is %s, want the machine's time", got)
 	}
@@ -63,7 +63,7 @@ func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now, timer := truth, time.Duration(0)
-			clock := session.NewClock(func() time.Time { return now.Add(c.own) }, func() time.Duration { return timer })
+			clock := gatewaytime.NewClock(func() time.Time { return now.Add(c.own) }, func() time.Duration { return timer })
 			if c.known {
 				clock.Observe(now, timer, 0)
 			}
@@ -80,7 +80,7 @@ func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
 // TestAClockThatWasToldWrongIsPutRight verifies that a later answer corrects an earlier wrong one.
 func TestAClockThatWasToldWrongIsPutRight(t *testing.T) {
 	now, timer := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC), time.Duration(0)
-	clock := session.NewClock(func() time.Time { return now }, func() time.Duration { return timer })
+	clock := gatewaytime.NewClock(func() time.Time { return now }, func() time.Duration { return timer })
 	for _, wrong := range []time.Duration{time.Minute, -time.Minute} {
 		clock.Observe(now.Add(wrong), timer, 0)
 		clock.Observe(now, timer, 0)
@@ -91,9 +91,9 @@ func TestAClockThatWasToldWrongIsPutRight(t *testing.T) {
 }
 
 func TestSinceBootOnlyGrows(t *testing.T) {
-	before := session.SinceBoot()
+	before := gatewaytime.SinceBoot()
 	for range 1000 {
-		now := session.SinceBoot()
+		now := gatewaytime.SinceBoot()
 		if now < before || now <= 0 {
 			t.Fatalf("the timer went from %s to %s", before, now)
 		}
