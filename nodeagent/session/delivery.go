@@ -128,7 +128,7 @@ func (r *Runner) dropOutput(uid string) {
 }
 
 // Finished sends an outcome to the gateway until it is settled.
-func (s *stream) Finished(entry journal.Entry) {
+func (s *session) Finished(entry journal.Entry) {
 	if len(entry.Outcome.Output) == 0 || s.deliveries.maySend(entry.Dispatch.UID) {
 		s.sendResult(entry)
 		return
@@ -138,7 +138,7 @@ func (s *stream) Finished(entry journal.Entry) {
 }
 
 // sendResult sends an outcome now.
-func (s *stream) sendResult(entry journal.Entry) {
+func (s *session) sendResult(entry journal.Entry) {
 	s.mu.Lock()
 	s.sent[entry.Dispatch.UID] = s.Now()
 	s.mu.Unlock()
@@ -146,7 +146,7 @@ func (s *stream) sendResult(entry journal.Entry) {
 }
 
 // sendNextResult sends the next waiting result if it may be sent now.
-func (s *stream) sendNextResult() {
+func (s *session) sendNextResult() {
 	for {
 		uid, ok := s.deliveries.nextResult(s.Now())
 		if !ok {
@@ -161,7 +161,7 @@ func (s *stream) sendNextResult() {
 	}
 }
 
-func (s *stream) handleSettled(uid string) {
+func (s *session) handleSettled(uid string) {
 	s.mu.Lock()
 	delete(s.sent, uid)
 	s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // receive handles the messages of the gateway until the gateway ends the stream.
-func (s *stream) receive() error {
+func (s *session) receive() error {
 	for {
 		message, err := s.conn.Recv()
 		if err != nil {
@@ -23,7 +23,7 @@ func (s *stream) receive() error {
 	}
 }
 
-func (s *stream) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
+func (s *session) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
 	if ref, ok := dispatchOf(message); ok && !validRef(ref) {
 		s.Log.Error("the gateway sent a message with an invalid dispatch name; the message is dropped")
 		return
@@ -73,7 +73,7 @@ func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.Dispatc
 
 // storeTrustBundle stores a CA bundle and acknowledges it. It rejects a bundle that does not trust
 // the gateway that sent it, because that bundle would lock this machine out.
-func (s *stream) storeTrustBundle(text []byte) error {
+func (s *session) storeTrustBundle(text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *stream) storeTrustBundle(text []byte) error {
 
 // maintain sends the unsettled outcomes and then heartbeats, and ends the session with
 // closeGracefully.
-func (s *stream) maintain(ctx context.Context, interval time.Duration) error {
+func (s *session) maintain(ctx context.Context, interval time.Duration) error {
 	if err := s.sendUnsettled(); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *stream) maintain(ctx context.Context, interval time.Duration) error {
 
 // sendUnsettled sends every outcome in the journal that is not settled, one at a time because
 // outputs together can be large. It also sends the progress of open mediations.
-func (s *stream) sendUnsettled() error {
+func (s *session) sendUnsettled() error {
 	open, err := s.Journal.Unsettled()
 	if err != nil {
 		return err
@@ -140,14 +140,14 @@ func (s *stream) sendUnsettled() error {
 }
 
 // sendCapabilities sends the present capabilities of the machine.
-func (s *stream) sendCapabilities() {
+func (s *session) sendCapabilities() {
 	declared, outdated := declareCapabilities(s.Registry)
 	s.capabilitiesChanged = outdated
 	s.Log.Info("capabilities changed", "count", len(declared))
 	s.enqueue(changedMessage(declared))
 }
 
-func (s *stream) sendHeartbeat() {
+func (s *session) sendHeartbeat() {
 	s.enqueue(heartbeatMessage(s.Now()))
 	for _, uid := range s.overdue(s.Now()) {
 		entry, known, err := s.Journal.Lookup(uid)
@@ -165,7 +165,7 @@ func (s *stream) sendHeartbeat() {
 
 // closeGracefully ends the session. It sends the outcomes, closes the agent's side of the stream,
 // and waits until the gateway closes its side.
-func (s *stream) closeGracefully(ctx context.Context, reason error) error {
+func (s *session) closeGracefully(ctx context.Context, reason error) error {
 	s.Log.DebugContext(ctx, "closing the session", "reason", reason)
 	s.setEndReason(reason)
 	if errors.Is(reason, errStopped) {

@@ -13,7 +13,7 @@ import (
 
 // write sends the queued messages, in order. Over a stream, receive returns the status of a
 // failure; a failed report returns its own status.
-func (s *stream) write() error {
+func (s *session) write() error {
 	for {
 		if more, err := s.writeBatch(); !more {
 			return err
@@ -23,7 +23,7 @@ func (s *stream) write() error {
 
 // writeBatch sends queued messages, up to the bounds of a report. It returns false when write must
 // end.
-func (s *stream) writeBatch() (more bool, err error) {
+func (s *session) writeBatch() (more bool, err error) {
 	var batch []*gatewayv1.StreamNodeEventsRequest
 	last, bytes := false, 0
 	select {
@@ -59,7 +59,7 @@ func (s *stream) writeBatch() (more bool, err error) {
 
 // debugBatch writes a debug line about each acceptance and each result that is sent next. It runs
 // before Send: afterwards the answer of the gateway may be in the log already.
-func (s *stream) debugBatch(batch []*gatewayv1.StreamNodeEventsRequest) {
+func (s *session) debugBatch(batch []*gatewayv1.StreamNodeEventsRequest) {
 	for _, message := range batch {
 		switch m := message.GetMessage().(type) {
 		case *gatewayv1.StreamNodeEventsRequest_Accepted:
@@ -71,7 +71,7 @@ func (s *stream) debugBatch(batch []*gatewayv1.StreamNodeEventsRequest) {
 }
 
 // enqueue waits for room in the queue, or for the end of the session. nil closes the agent's side.
-func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
+func (s *session) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
 	if !fitsMessageLimit(message) {
 		s.Log.Error("a message is too large for a gateway and is not sent", "bytes", proto.Size(message))
 		return
@@ -83,18 +83,18 @@ func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
 }
 
 // Accepted reports to the gateway that an offer is in the journal.
-func (s *stream) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
+func (s *session) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
 
 // Asked reports to the gateway that a person is asked.
-func (s *stream) Asked(dispatch journal.Ref, user string, since time.Time) {
+func (s *session) Asked(dispatch journal.Ref, user string, since time.Time) {
 	s.enqueue(askedMessage(dispatch, user, since))
 }
 
 // Allowed reports to the gateway that the person allowed the run.
-func (s *stream) Allowed(dispatch journal.Ref) { s.enqueue(allowedMessage(dispatch)) }
+func (s *session) Allowed(dispatch journal.Ref) { s.enqueue(allowedMessage(dispatch)) }
 
 // Progress reports the progress of a run to the gateway, unless the queue is full.
-func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
+func (s *session) Progress(dispatch journal.Ref, percent int, message string) {
 	select {
 	case s.queue <- progressMessage(dispatch, percent, message):
 	default:
@@ -102,7 +102,7 @@ func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
 }
 
 // overdue lists the results that were sent at least resendAfter ago and are not settled.
-func (s *stream) overdue(now time.Time) []string {
+func (s *session) overdue(now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var uids []string
@@ -114,20 +114,20 @@ func (s *stream) overdue(now time.Time) []string {
 	return uids
 }
 
-func (s *stream) endReason() error {
+func (s *session) endReason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reason
 }
 
-func (s *stream) setEndReason(reason error) {
+func (s *session) setEndReason(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reason = reason
 }
 
 // requestEnd makes maintain end the session. The first reason wins.
-func (s *stream) requestEnd(reason error) {
+func (s *session) requestEnd(reason error) {
 	select {
 	case s.endRequests <- reason:
 	default:

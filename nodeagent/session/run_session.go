@@ -50,7 +50,7 @@ func (r *Runner) runSession(ctx context.Context, counter uint64) (progress sessi
 	progress.registered = true
 	// The stream outlives ctx by a moment, so that closeGracefully can use it.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
-	s := newStream(r, l, ctx)
+	s := newSession(r, l, ctx)
 	r.deliveries.startSession()
 	defer s.link.Close()
 	s.capabilitiesChanged = outdated

@@ -1,217 +1,144 @@
-// Package session keeps the machine connected to the cluster. It dials the node listener and sends
-// Hello. It passes offers to the executor and outcomes to the gateway, and reconnects whenever the
-// connection ends.
 package session
 
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"strings"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"golang.org/x/sync/errgroup"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/foreign"
-	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/console"
-	"github.com/mooring-dev/mooring/nodeagent/identity/credentials"
-	"github.com/mooring-dev/mooring/nodeagent/identity/renew"
-	"github.com/mooring-dev/mooring/nodeagent/run/capability"
-	"github.com/mooring-dev/mooring/nodeagent/run/executor"
-	"github.com/mooring-dev/mooring/nodeagent/run/journal"
-	"github.com/mooring-dev/mooring/nodeagent/session/gatewaytime"
 	"github.com/mooring-dev/mooring/nodeagent/transport"
-	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
 
-// Options configure a Runner; all fields are required.
-type Options struct {
-	Credentials *credentials.Credentials
-	// Renewer keeps the certificate of the credentials valid.
-	Renewer *renew.Renewer
-	// Dialer opens the connections to gateways.
-	Dialer   link.Dialer
-	Journal  *journal.Journal
-	Executor *executor.Executor
-	Registry *capability.Registry
-	System   *gatewayv1.SystemInfo
-	BootID   string
-	Clock    *gatewaytime.Clock
-	// Now returns the machine's own time, which decides about certificates.
-	Now func() time.Time
-	// Jitter returns a random number in [0, 1).
-	Jitter  func() float64
-	Console *console.Console
-	Log     *slog.Logger
-	// Retry sets the pauses between dials.
-	Retry *backoff.Backoff
-	// Transport carries the sessions.
-	Transport transport.Kind
-	// StreamProbe is the time for which auto polls before it first tries a stream again.
-	StreamProbe time.Duration
-	// Observer receives the events of the sessions.
-	Observer Observer
-}
+const (
+	minHeartbeat     = time.Second
+	maxHeartbeat     = 5 * time.Minute
+	defaultHeartbeat = 30 * time.Second
 
-// Observer receives the events of the sessions, one session after the other.
-type Observer interface {
-	// CapabilitiesGranted receives the granted capabilities.
-	CapabilitiesGranted(granted []string)
-	// SessionOpened receives an open session; skew is the lead of the gateway's clock.
-	SessionOpened(session, transport string, skew time.Duration)
-	// SessionClosed receives the end of a session or of a failed attempt. problem is for people and
-	// empty for an end without an error. reason is the reason of the gateway's denial, if it sent
-	// one. The next attempt comes after retry.
-	SessionClosed(problem, reason string, retry time.Duration)
-}
-
-// Runner runs one session after the other.
-type Runner struct {
-	Options
-	gateways   *link.Gateways
-	transport  *transport.Chooser
-	deliveries *deliveryQueue
-}
-
-// New returns a Runner.
-func New(o Options) *Runner {
-	gateways := link.NewGateways(o.Dialer, strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
-	return &Runner{Options: o, gateways: gateways, transport: transport.NewChooser(o.Transport, o.StreamProbe), deliveries: newDeliveryQueue()}
-}
-
-// The reasons for which the agent itself ends a session.
-var (
-	errStopped = errors.New("agent stops")
-	errRenewed = errors.New("certificate was renewed")
-	errProbe   = errors.New("a stream is tried again")
+	// resendAfter is the time for which a sent result may wait for Settled before it is repeated.
+	resendAfter = time.Minute
+	// stopTimeout bounds the wait of a stopping agent for its capabilities. closeTimeout bounds
+	// its wait for the gateway to end the stream.
+	stopTimeout  = 5 * time.Second
+	closeTimeout = 3 * time.Second
 )
 
-// drainError is the error of a session that ends because its gateway drains.
-type drainError struct{ reconnectAfter time.Duration }
+var errStreamNotEnded = errors.New("the gateway did not end the stream in time")
 
-func (d *drainError) Error() string { return "gateway drains" }
+// session is one session with a gateway, over either transport. It has four goroutines: run, which
+// becomes receive, and write, maintain and renew. The first error ends all of them.
+type session struct {
+	*Runner
+	link             *transport.SessionLink
+	agentStop        context.Context // ends when the agent stops
+	conn             transport.Conn
+	sessionTransport transport.Kind
+	// maxDuration is the time after which another transport is tried; 0 means never.
+	maxDuration time.Duration
+	// capabilitiesChanged is closed when the declaration in RegisterNode is out of date.
+	capabilitiesChanged <-chan struct{}
 
-// Run runs sessions until ctx ends, and returns after the last session was closed gracefully. It
-// returns an error only when the journal cannot count a dial: a session with an old dial counter
-// would mislead the gateway.
-func (r *Runner) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		counter, err := r.Journal.IncrementDialCounter()
-		if err != nil {
-			return err
-		}
-		began := r.Now()
-		kind, probe := r.transport.Next()
-		r.Log.DebugContext(ctx, "transport chosen", "transport", kind, "configured", r.Transport, "brokenStreams", r.transport.BrokenStreams(), "streamProbe", probe)
-		progress, err := r.runSession(ctx, counter)
-		duration := r.Now().Sub(began)
-		if progress.welcomed && duration >= transport.StableDuration {
-			r.Retry.Reset()
-		}
-		if progress.address != "" && !errors.Is(err, errRenewed) && !errors.Is(err, errProbe) {
-			r.gateways.Avoid(progress.address)
-		}
-		r.recordTransport(kind, progress, duration, err)
-		if ctx.Err() == nil {
-			delay, problem := r.planRedial(err)
-			denial := link.DenialReason(err)
-			r.Observer.SessionClosed(problem, denial, delay)
-			r.Log.Info("session ended", "reason", err, "denial", denial, "transport", kind, "welcomed", progress.welcomed, "reconnectIn", delay)
-			_ = backoff.Sleep(ctx, delay) // the loop checks ctx
-		}
+	queue       chan *gatewayv1.StreamNodeEventsRequest // nil asks to close the agent's side
+	closed      <-chan struct{}                         // the session is over
+	endRequests chan error                              // asks maintain to end the session
+
+	welcomed atomic.Bool
+	mu       sync.Mutex
+	reason   error                // reason for an end that the agent wants; else nil
+	sent     map[string]time.Time // results not yet settled
+}
+
+func newSession(r *Runner, l *link.Link, stop context.Context) *session {
+	s := &session{
+		Runner: r, link: transport.NewSessionLink(l, r.redial), agentStop: stop,
+		queue:       make(chan *gatewayv1.StreamNodeEventsRequest, 64),
+		endRequests: make(chan error, 1),
+		sent:        map[string]time.Time{},
 	}
+	s.sessionTransport, s.maxDuration = r.transport.Next()
+	s.conn = transport.NewConn(s.sessionTransport, s.link, r.Jitter, r.Clock.Now)
+	return s
+}
+
+// run opens the session, sends Hello, waits for Welcome, and starts the other goroutines.
+func (s *session) run(ctx context.Context, counter uint64, group *errgroup.Group) error {
+	askedAt := s.Clock.Elapsed()
+	welcome, err := s.open(ctx, counter)
+	if err != nil {
+		return err
+	}
+	s.debugWelcome(ctx, welcome)
+	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt, welcome.GetProcessingDuration().AsDuration())
+	s.welcomed.Store(true)
+	if err := s.Credentials.SaveAcceptedKey(); err != nil {
+		return err
+	}
+	s.closed = ctx.Done()
+	l, _ := s.link.Current()
+	s.Console.Print("Session open with gateway %s", l.Address)
+	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.sessionTransport, "clockSkew", s.Clock.Skew().Round(time.Second))
+	s.Observer.SessionOpened(welcome.GetSessionId(), string(s.sessionTransport), s.Clock.Skew())
+	if slices.Contains(welcome.GetFeatures(), gatewayv1.Feature_FEATURE_CLEARANCE) {
+		s.Executor.AttachWithClearances(s)
+	} else {
+		s.Executor.Attach(s)
+	}
+	group.Go(s.write)
+	group.Go(func() error { return s.maintain(ctx, heartbeatInterval(welcome)) })
+	group.Go(func() error { return s.renew(ctx) })
+	return s.receive()
+}
+
+// open sends Hello and waits for Welcome. A timeout and the agent's stop end the wait.
+func (s *session) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, error) {
+	hello, err := s.newHello(counter)
+	if err != nil {
+		return nil, err
+	}
+	s.Log.DebugContext(ctx, "sending hello", "dial", counter, "unsettled", len(hello.GetHello().GetUnsettled()))
+	opened := make(chan struct{})
+	watched := make(chan struct{})
+	defer func() { close(opened); <-watched }()
+	go func() {
+		defer close(watched)
+		late := time.NewTimer(welcomeTimeout)
+		defer late.Stop()
+		select {
+		case <-opened:
+		case <-late.C:
+			s.link.Close()
+		case <-s.agentStop.Done():
+			s.link.Close()
+		}
+	}()
+	return s.conn.Open(ctx, hello)
+}
+
+// renew waits until the certificate is renewed, and then asks for a new session that uses it.
+func (s *session) renew(ctx context.Context) error {
+	if err := s.Renewer.Run(ctx, s.link); err != nil {
+		return err
+	}
+	s.requestEnd(errRenewed)
 	return nil
 }
 
-// recordTransport records the end of a session for the choice of the next transport.
-func (r *Runner) recordTransport(kind transport.Kind, progress sessionProgress, duration time.Duration, err error) {
-	if errors.Is(err, errProbe) {
-		r.transport.ProbeStream()
-		return
+func (s *session) debugWelcome(ctx context.Context, welcome *gatewayv1.Welcome) {
+	if s.Log.Enabled(ctx, slog.LevelDebug) {
+		s.Log.DebugContext(ctx, "welcome received", "session", welcome.GetSessionId(), "heartbeatInterval", heartbeatInterval(welcome), "features", len(welcome.GetFeatures()))
 	}
-	r.transport.SessionEnded(kind, duration, progress.registered && isBreak(err))
 }
 
-// isBreak reports whether the network may have broken a session. It returns false when the gateway
-// refused the session or either side ended it on purpose.
-func isBreak(err error) bool {
-	var drain *drainError
-	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {
-		return false
+func heartbeatInterval(welcome *gatewayv1.Welcome) time.Duration {
+	interval := welcome.GetHeartbeatInterval().AsDuration()
+	if interval <= 0 {
+		interval = defaultHeartbeat
 	}
-	return transport.IsConnectionBreak(err)
-}
-
-// planRedial returns the delay before the next dial, and prints the problem, if there is one, for
-// people.
-func (r *Runner) planRedial(err error) (delay time.Duration, problem string) {
-	var drain *drainError
-	switch {
-	case errors.Is(err, errRenewed), errors.Is(err, errProbe):
-		return 0, ""
-	case errors.As(err, &drain):
-		// The jitter is needed because the gateway sent the same delay to all machines.
-		return drain.reconnectAfter + time.Duration(r.Jitter()*float64(time.Second)), ""
-	}
-	problem = r.describeError(err)
-	line := problem
-	if next := link.ExplainDenial(link.DenialReason(err)).NextStep; next != "" {
-		line += ". Next step: " + next
-	}
-	r.Console.PrintOnceFor(problemKey(err, problem), "%s", line)
-	if status.Code(err) == codes.PermissionDenied && r.Credentials.SwitchKey() {
-		r.Log.Warn("the gateway refuses this key; trying the other key of the last rotation")
-	}
-	return r.Retry.Next(), problem
-}
-
-// problemKey returns a key that stays the same while a problem lasts. The sentence about a
-// certificate outside of its validity holds the time and changes with every try.
-func problemKey(err error, problem string) string {
-	var untrusted *identity.CertificateError
-	if errors.As(err, &untrusted) {
-		return untrusted.Reason
-	}
-	return problem
-}
-
-func (r *Runner) describeError(err error) string {
-	endpoint := r.Credentials.Endpoint()
-	message := foreign.BriefLine(status.Convert(err).Message())
-	leaf := r.Credentials.Identity().Leaf()
-	var refusal *link.Refusal
-	var untrusted *identity.CertificateError
-	var clock *renew.ClockAheadError
-	switch {
-	case errors.As(err, &clock):
-		message = clock.Error()
-		return strings.ToUpper(message[:1]) + message[1:] + "; trying again"
-	case r.Credentials.Expired(r.Now()):
-		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
-			" and cannot be recovered (" + message + "): if this problem persists, pair the machine again with another --identity-dir; trying again"
-	case link.ExplainDenial(link.DenialReason(err)).Fact != "":
-		return "Gateway " + endpoint + " refuses this machine: " + link.ExplainDenial(link.DenialReason(err)).Fact + "; trying again"
-	case status.Code(err) == codes.PermissionDenied:
-		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying again"
-	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):
-		if refusal != nil {
-			message = foreign.BriefLine(refusal.Error())
-		}
-		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying again"
-	case status.Code(err) == codes.Aborted:
-		return "Another session of this Node replaced this one (" + message + "): is a copy of the identity directory in use? trying again"
-	case errors.As(err, &untrusted):
-		return "Gateway " + endpoint + " cannot be trusted (" + foreign.BriefLine(untrusted.Detail) + "); trying again"
-	case link.IsGatewayStatus(err):
-		return "Gateway " + endpoint + " answers: " + message + "; trying again"
-	case errors.Is(err, io.EOF):
-		return "Gateway " + endpoint + " ended the session; trying again"
-	default:
-		return "Gateway " + endpoint + " cannot be reached (" + message + "); trying again"
-	}
+	return max(minHeartbeat, min(interval, maxHeartbeat))
 }
