@@ -1,7 +1,7 @@
-// Package foreign makes foreign text safe to store, to log and to show on a terminal. Foreign text
-// comes from machines, programs, people and the servers of other clusters. The package is the only
-// place that defines which characters are safe, so a text looks the same wherever it is stored or
-// shown.
+// Package foreign makes foreign text safe to store, to send, to log and to show on a terminal.
+// Foreign text comes from machines, programs, people and the servers of other clusters. The package
+// is the only place that defines which characters are safe and how a text is cut, so a text looks
+// the same wherever it is stored or shown.
 //
 // These characters are unsafe: control characters (C0, C1, DEL), format characters (bidirectional
 // marks, zero-width characters, the BOM), line and paragraph separators, and characters that print
@@ -134,6 +134,13 @@ func FindUnsafe(s string) (r rune, found bool) {
 		}
 	}
 	return 0, false
+}
+
+// Truncate returns the longest beginning of s that has at most limit bytes and ends between
+// characters. Invalid UTF-8, which no message can contain, becomes U+FFFD. Unsafe characters stay,
+// so a receiver that stores or shows the text must clean it.
+func Truncate(s string, limit int) string {
+	return truncateBytes(strings.ToValidUTF8(s, "\uFFFD"), limit)
 }
 
 // TruncateLine returns s as one clean line of at most limit bytes, for storage.

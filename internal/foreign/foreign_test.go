@@ -144,6 +144,9 @@ func FuzzCleaners(f *testing.F) {
 		if got := truncateBytes(line, limit); len(got) > limit || !utf8.ValidString(got) {
 			t.Errorf("cut(%q, %d) = %q", line, limit, got)
 		}
+		if got := Truncate(s, limit); len(got) > limit || !utf8.ValidString(got) {
+			t.Errorf("Truncate(%q, %d) = %q", s, limit, got)
+		}
 		if text := CleanText(s); CleanText(text) != text {
 			t.Errorf("Text(%q) = %q", s, text)
 		}
@@ -167,6 +170,21 @@ func TestAReasonThatIsCutKeepsItsEnd(t *testing.T) {
 	} {
 		if got := TruncateLineStart(in, 10); got != want || len(got) > 10 {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestATextForAMessageIsValidAndKeepsItsLines(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		limit int
+		want  string
+	}{
+		{"a\n\x1b\u202e", 10, "a\n\x1b\u202e"}, {"aäö", 4, "aä"}, {"a\xff\xfeb", 10, "a\uFFFDb"},
+		{"\x80\x80\x80", 3, "\uFFFD"}, {"aä\xc3", 4, "aä"}, {"ab", 0, ""},
+	} {
+		if got := Truncate(c.in, c.limit); got != c.want {
+			t.Errorf("Truncate(%q, %d) = %q, want %q", c.in, c.limit, got, c.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -90,9 +91,8 @@ func (r *refusalReporter) report(conn net.Conn, reason string, err error) {
 	if !allowed {
 		return
 	}
-	text := err.Error()
 	r.log.Info("TLS handshake refused", "listener", r.listener, "address", conn.RemoteAddr().String(), "reason", reason,
-		"error", text[:min(len(text), maxRefusalText)], "suppressed", suppressed)
+		"error", foreign.TruncateLine(err.Error(), maxRefusalText), "suppressed", suppressed)
 }
 
 // refusalReason returns a bounded label for a failed handshake. crypto/tls has no errors of its own

@@ -84,12 +84,12 @@ func TestASpanIsInDaysFromTwoOn(t *testing.T) {
 
 func TestEveryEndOfTheAlphabetMayBeInALabel(t *testing.T) {
 	for _, label := range []string{"az", "09", "a-z", strings.Repeat("a", maxLabelLength)} {
-		if !isLabel(label) {
+		if !IsLabel(label) {
 			t.Errorf("%q is refused", label)
 		}
 	}
 	for _, label := range []string{"", "a`", "a{", "a/", "a:", "-a", "a-", strings.Repeat("a", maxLabelLength+1)} {
-		if isLabel(label) {
+		if IsLabel(label) {
 			t.Errorf("%q is taken", label)
 		}
 	}
@@ -101,7 +101,7 @@ func TestEveryEndOfTheAlphabetMayBeInALabel(t *testing.T) {
 }
 
 func TestAMessageRepeatsAShortNameWhole(t *testing.T) {
-	for length, want := range map[int]int{80: 80, 81: 80 + len("...")} {
+	for length, want := range map[int]int{80: 80, 81: 79 + len("…")} {
 		if got := truncate(strings.Repeat("a", length)); len(got) != want {
 			t.Errorf("%d characters become %d", length, len(got))
 		}

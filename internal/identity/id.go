@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 const (
@@ -40,10 +42,10 @@ func (id ID) Validate() error {
 	if !isTrustDomain(id.TrustDomain) {
 		return fmt.Errorf("%w: trust domain %q is not made of lower-case DNS labels", ErrInvalidID, truncate(id.TrustDomain))
 	}
-	if !isLabel(id.Namespace) {
+	if !IsLabel(id.Namespace) {
 		return fmt.Errorf("%w: namespace %q is not a DNS label", ErrInvalidID, truncate(id.Namespace))
 	}
-	if !isLabel(id.Node) {
+	if !IsLabel(id.Node) {
 		return fmt.Errorf("%w: node name %q is not a DNS label", ErrInvalidID, truncate(id.Node))
 	}
 	return nil
@@ -73,15 +75,15 @@ func isTrustDomain(s string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if !isLabel(label) {
+		if !IsLabel(label) {
 			return false
 		}
 	}
 	return true
 }
 
-// isLabel reports whether s is a DNS label of RFC 1123 in lower case, as in Kubernetes.
-func isLabel(s string) bool {
+// IsLabel reports whether s is a DNS label of RFC 1123 in lower case, as in Kubernetes.
+func IsLabel(s string) bool {
 	if s == "" || len(s) > maxLabelLength || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
@@ -94,11 +96,7 @@ func isLabel(s string) bool {
 	return true
 }
 
-// truncate bounds the foreign input that a message quotes.
-func truncate(s string) string {
-	const limit = 80
-	if len(s) <= limit {
-		return s
-	}
-	return s[:limit] + "..."
-}
+// maxQuotedChars bounds the foreign input that a message quotes.
+const maxQuotedChars = 80
+
+func truncate(s string) string { return foreign.Shorten(s, maxQuotedChars) }

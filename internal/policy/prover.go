@@ -18,6 +18,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // maxFailureChars bounds AnnotationFailure.
@@ -260,5 +261,5 @@ func failureText(failure error) string {
 		return ""
 	}
 	text := strings.TrimPrefix(failure.Error(), errDisproved.Error()+": ")
-	return strings.ToValidUTF8(text[:min(len(text), maxFailureChars)], "")
+	return foreign.Truncate(text, maxFailureChars)
 }

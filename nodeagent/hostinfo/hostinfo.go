@@ -14,6 +14,7 @@ import (
 	"github.com/shirou/gopsutil/v4/host"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 )
 
@@ -25,23 +26,26 @@ func SystemInfo(ctx context.Context) *gatewayv1.SystemInfo {
 	info := &gatewayv1.SystemInfo{
 		Os:           runtime.GOOS,
 		Arch:         runtime.GOARCH,
-		OsImage:      truncate(readPrettyName("/etc/os-release")),
-		AgentVersion: truncate(version.Version),
+		OsImage:      cleanText(readPrettyName("/etc/os-release")),
+		AgentVersion: cleanText(version.Version),
 	}
 	if name, err := os.Hostname(); err == nil {
-		info.Hostname = truncate(name)
+		info.Hostname = cleanText(name)
 	}
 	found, err := host.InfoWithContext(ctx)
 	if err != nil {
 		return info
 	}
-	info.Platform = truncate(found.Platform)
-	info.KernelVersion = truncate(found.KernelVersion)
+	info.Platform = cleanText(found.Platform)
+	info.KernelVersion = cleanText(found.KernelVersion)
 	if info.OsImage == "" {
-		info.OsImage = truncate(strings.TrimSpace(found.Platform + " " + found.PlatformVersion))
+		info.OsImage = cleanText(strings.TrimSpace(found.Platform + " " + found.PlatformVersion))
 	}
 	return info
 }
+
+// cleanText returns a text as the gateway stores it, cut to the bound of the wire.
+func cleanText(s string) string { return foreign.TruncateLine(s, maxTextBytes) }
 
 // BootID returns an id that changes with every boot: the kernel's boot id, or else the boot time.
 // It has at most 64 bytes.
@@ -107,12 +111,4 @@ func NodeNameFromHostname(hostname string) string {
 		label = label[:63]
 	}
 	return strings.Trim(label, "-")
-}
-
-func truncate(s string) string {
-	s = strings.ToValidUTF8(s, "")
-	if len(s) > maxTextBytes {
-		s = strings.ToValidUTF8(s[:maxTextBytes], "")
-	}
-	return s
 }

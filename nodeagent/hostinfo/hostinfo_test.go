@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/mooring-dev/mooring/internal/foreign/corpus"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 func TestANodeNameIsMadeOfAnyHostName(t *testing.T) {
@@ -36,6 +39,8 @@ func TestANodeNameIsMadeOfAnyHostName(t *testing.T) {
 	} {
 		if got := NodeNameFromHostname(hostname); got != want {
 			t.Errorf("%q becomes %q, want %q", hostname, got, want)
+		} else if got != "" && !identity.IsLabel(got) {
+			t.Errorf("%q becomes %q, which a gateway refuses", hostname, got)
 		}
 	}
 }
@@ -63,8 +68,19 @@ func TestTheImageNameIsReadFromOSRelease(t *testing.T) {
 	}
 }
 
+func TestATextOfTheMachineIsSafeBeforeItIsSent(t *testing.T) {
+	for name, text := range corpus.Texts {
+		t.Run(name, func(t *testing.T) {
+			got := cleanText(text)
+			if corpus.CheckSafe(t, got); len(got) > maxTextBytes {
+				t.Errorf("%d bytes", len(got))
+			}
+		})
+	}
+}
+
 func TestForeignTextIsClippedOnACharacter(t *testing.T) {
-	if got := truncate(strings.Repeat("é", 200)); len(got) > maxTextBytes || strings.ContainsRune(got, '\uFFFD') || got != strings.Repeat("é", 128) {
+	if got := cleanText(strings.Repeat("é", 200)); len(got) > maxTextBytes || strings.ContainsRune(got, '\uFFFD') || got != strings.Repeat("é", 128) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 }

@@ -1,12 +1,10 @@
 package session
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
@@ -34,24 +32,6 @@ const (
 	maxProgressTextBytes = 256
 )
 
-// truncateText returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot
-// be encoded.
-func truncateText(s string, limit int) string {
-	s = strings.ToValidUTF8(truncate(s, limit), "\uFFFD")
-	return truncate(s, limit) // U+FFFD can be longer than the bytes that it replaces
-}
-
-// truncate returns at most limit bytes of s, cut between characters.
-func truncate(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
-
 // validRef reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts
 // only such dispatches, because every Hello names each of them until it is settled.
 func validRef(d *gatewayv1.DispatchRef) bool {
@@ -61,7 +41,7 @@ func validRef(d *gatewayv1.DispatchRef) bool {
 
 func wireRef(r journal.Ref) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{
-		Namespace: truncateText(r.Namespace, maxNamespaceBytes), Name: truncateText(r.Name, maxNameBytes), Uid: truncateText(r.UID, maxUIDBytes),
+		Namespace: foreign.Truncate(r.Namespace, maxNamespaceBytes), Name: foreign.Truncate(r.Name, maxNameBytes), Uid: foreign.Truncate(r.UID, maxUIDBytes),
 	}
 }
 

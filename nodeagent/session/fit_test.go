@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
@@ -59,7 +60,7 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 		full[i] = journal.Entry{Dispatch: ref, State: journal.Finished}
 	}
 	messages := []*gatewayv1.StreamNodeEventsRequest{
-		{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{BootId: truncateText(poison, maxIDBytes), Unsettled: wireUnsettled(full)}}},
+		{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{BootId: foreign.Truncate(poison, maxIDBytes), Unsettled: wireUnsettled(full)}}},
 		heartbeatMessage(time.Now()),
 		storedMessage(identity.Bundle{}),
 		acceptedMessage(ref),
@@ -91,7 +92,7 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 	if transport.MaxReportBytes+maxMessageBytes+transport.MaxReportMessages*16+maxIDBytes >= maxGatewayMessageBytes {
 		t.Error("a report can be larger than a gateway accepts")
 	}
-	register := &gatewayv1.RegisterNodeRequest{Capabilities: declareMaximum(t), BootId: truncateText(poison, maxIDBytes)}
+	register := &gatewayv1.RegisterNodeRequest{Capabilities: declareMaximum(t), BootId: foreign.Truncate(poison, maxIDBytes)}
 	if encoded, err := proto.Marshal(register); err != nil || len(encoded) > maxMessageBytes {
 		t.Errorf("RegisterNode: %d bytes, %v", len(encoded), err)
 	}

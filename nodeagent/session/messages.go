@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
@@ -82,8 +83,8 @@ func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
 		Execution:       wireExecutions[e.Outcome.Execution],
 		Output:          output,
 		OutputTruncated: truncated,
-		ErrorCode:       truncateText(e.Outcome.ErrorCode, maxCodeBytes),
-		ErrorMessage:    truncateText(e.Outcome.ErrorMessage, maxErrorBytes),
+		ErrorCode:       foreign.Truncate(e.Outcome.ErrorCode, maxCodeBytes),
+		ErrorMessage:    foreign.Truncate(e.Outcome.ErrorMessage, maxErrorBytes),
 		FinishedTime:    timestamppb.New(e.Outcome.FinishedTime),
 	}
 	if !e.StartedTime.IsZero() {
@@ -112,7 +113,7 @@ func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func askedMessage(r journal.Ref, user string, since time.Time) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
-		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: truncateText(user, maxUserBytes), Since: timestamppb.New(since)},
+		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: foreign.Truncate(user, maxUserBytes), Since: timestamppb.New(since)},
 	}}
 }
 
@@ -124,7 +125,7 @@ func allowedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func progressMessage(r journal.Ref, percent int, message string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
-		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: truncateText(message, maxProgressTextBytes)},
+		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: foreign.Truncate(message, maxProgressTextBytes)},
 	}}
 }
 
@@ -148,7 +149,7 @@ func storedMessage(bundle identity.Bundle) *gatewayv1.StreamNodeEventsRequest {
 
 func stoppingMessage(reason string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{
-		Stopping: &gatewayv1.Stopping{Reason: truncateText(reason, maxStoppingBytes)},
+		Stopping: &gatewayv1.Stopping{Reason: foreign.Truncate(reason, maxStoppingBytes)},
 	}}
 }
 
@@ -176,8 +177,8 @@ func declareCapabilities(registry *capability.Registry) (declared []*gatewayv1.C
 			schema = nil // the machine checks the input itself
 		}
 		declared = append(declared, &gatewayv1.Capability{
-			Name: c.Name(), Description: truncateText(c.Description(), maxDescriptionBytes), Mediation: mediation,
-			Available: reason == "", Reason: truncateText(reason, maxReasonBytes), InputSchema: schema,
+			Name: c.Name(), Description: foreign.Truncate(c.Description(), maxDescriptionBytes), Mediation: mediation,
+			Available: reason == "", Reason: foreign.Truncate(reason, maxReasonBytes), InputSchema: schema,
 		})
 	}
 	return declared, changed

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
 )
@@ -95,7 +96,7 @@ func (r *Runner) registerNode(ctx context.Context, client gatewayv1.NodeServiceC
 	defer cancel()
 	declared, changed := declareCapabilities(r.Registry)
 	answer, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{
-		System: r.System, Capabilities: declared, BootId: truncateText(r.BootID, maxIDBytes),
+		System: r.System, Capabilities: declared, BootId: foreign.Truncate(r.BootID, maxIDBytes),
 	})
 	if err != nil {
 		return nil, err
@@ -111,12 +112,12 @@ func (r *Runner) newHello(counter uint64) (*gatewayv1.StreamNodeEventsRequest, e
 		return nil, err
 	}
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{
-		BootId:          truncateText(r.BootID, maxIDBytes),
+		BootId:          foreign.Truncate(r.BootID, maxIDBytes),
 		JournalId:       r.Journal.ID(),
 		DialCounter:     counter,
 		AgentTime:       timestamppb.New(r.Now()),
 		BundleSha256:    bundleHash(r.Credentials.Bundle()),
-		AgentVersion:    truncateText(version.Version, maxIDBytes),
+		AgentVersion:    foreign.Truncate(version.Version, maxIDBytes),
 		ProtocolVersion: protocolVersion,
 		Unsettled:       wireUnsettled(open),
 		Features:        []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE},

@@ -3,9 +3,9 @@ package executor
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/mooring-dev/mooring/api/errorcode"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -61,12 +61,4 @@ func (x *Executor) restartOutcome(entry journal.Entry) *journal.Outcome {
 	return outcome
 }
 
-func truncateMessage(text string) string { return truncateText(text, maxMessageBytes) }
-
-func truncateText(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "")
-	}
-	return text
-}
+func truncateMessage(text string) string { return foreign.Truncate(text, maxMessageBytes) }

@@ -3,6 +3,8 @@ package executor
 import (
 	"sync"
 	"time"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 const (
@@ -31,7 +33,7 @@ type progress struct {
 // report handles a progress report of a capability. It does not block, and may be called from any
 // goroutine, even after the run.
 func (c *progressCoalescer) report(percent int, message string) {
-	p := progress{min(max(percent, 0), 100), truncateText(message, maxProgressBytes)}
+	p := progress{min(max(percent, 0), 100), foreign.Truncate(message, maxProgressBytes)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
