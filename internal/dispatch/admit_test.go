@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,17 +102,6 @@ func TestGrantedFollowsNamesAndPrefixesAndDenyWins(t *testing.T) {
 				t.Errorf("Granted = %v, want %v", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestARoleAndAGrantOfOneFamilyHoldForTheSameCapabilities(t *testing.T) {
-	for _, entry := range []string{"echo", "echo.*", "system.*", "system.health"} {
-		for _, capability := range []string{"echo", "echo.loud", "echo.loud.twice", "echoes.far", "system", "system.health", "system.disk.usage"} {
-			granted := Granted(v1alpha1.CapabilityPolicy{Allow: []string{entry}}, capability)
-			if got := slices.Contains(RoleNames(capability), entry); got != granted {
-				t.Errorf("a Role for %s and capability %s: %v, a grant: %v", entry, capability, got, granted)
-			}
-		}
 	}
 }
 

@@ -3,13 +3,12 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"regexp"
 
 	"github.com/spf13/cobra"
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 )
 
 const canILong = `Ask whether you may invoke a capability in a namespace.
@@ -45,11 +44,8 @@ func newCanI(t *tool) *cobra.Command {
 	}
 }
 
-// capabilityName is the pattern of spec.capability in the API.
-var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
-
 func checkCapability(name string) error {
-	if !capabilityName.MatchString(name) {
+	if !capabilityname.Valid(name) {
 		return usageErrorf("%q is not the name of a capability: write a dotted lower-case name such as echo or system.health", name)
 	}
 	return nil
@@ -68,7 +64,7 @@ func (t *tool) canInvoke(ctx context.Context, capability string) error {
 		return err
 	}
 	answer := canInvokeResult{Namespace: f.namespace, Capability: capability}
-	for _, name := range dispatch.RoleNames(capability) {
+	for _, name := range capabilityname.RoleNames(capability) {
 		if answer.Allowed, err = f.isAllowed(ctx, v1alpha1.VerbInvoke, v1alpha1.ResourceCapabilities, name); err != nil || answer.Allowed {
 			break
 		}
@@ -95,7 +91,7 @@ func (t *tool) printAnswer(answer canInvokeResult) error {
 		return nil
 	}
 	t.noticef("Ask for a Role in namespace %q with verb invoke on resource capabilities of mooring.dev, resourceNames %q.",
-		answer.Namespace, dispatch.RoleNames(answer.Capability))
+		answer.Namespace, capabilityname.RoleNames(answer.Capability))
 	return &exitError{code: exitGeneral}
 }
 

@@ -3,9 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
@@ -46,15 +45,12 @@ func newGrant(t *tool) *cobra.Command {
 	return cmd
 }
 
-// grantPattern is the pattern of the entries of spec.capabilityPolicy in the API.
-var grantPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*([.][*])?$`)
-
 func checkGrant(capabilities []string) error {
 	if len(capabilities) == 0 {
 		return usageErrorf("name the capabilities with --capability NAME or --capability PREFIX.*")
 	}
 	for _, capability := range capabilities {
-		if !grantPattern.MatchString(capability) {
+		if !capabilityname.ValidEntry(capability) {
 			return usageErrorf("%q is not the name of a capability, such as system.health, nor a family of them, such as system.*", capability)
 		}
 	}
@@ -117,27 +113,15 @@ func (f *fleet) explainGrantError(err error) error {
 func findMissingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error) {
 	var added []string
 	for _, capability := range capabilities {
-		if denied := matchingEntry(node.Spec.CapabilityPolicy.Deny, capability); denied != "" {
+		if denied := capabilityname.FindCovering(node.Spec.CapabilityPolicy.Deny, capability); denied != "" {
 			return nil, fmt.Errorf("node %q is denied %q, and a denial wins: to grant %q take it out of spec.capabilityPolicy.deny first: kubectl edit mnode %s -n %s",
 				node.Name, denied, capability, node.Name, node.Namespace)
 		}
-		if matchingEntry(node.Spec.CapabilityPolicy.Allow, capability) == "" && !slices.Contains(added, capability) {
+		if capabilityname.FindCovering(node.Spec.CapabilityPolicy.Allow, capability) == "" && !slices.Contains(added, capability) {
 			added = append(added, capability)
 		}
 	}
 	return added, nil
-}
-
-// matchingEntry returns the policy entry that matches a capability or the whole of a family
-// ("system.*"); it returns "" if there is none.
-func matchingEntry(entries []string, capability string) string {
-	for _, entry := range entries {
-		family, isFamily := strings.CutSuffix(entry, "*")
-		if entry == capability || (isFamily && strings.HasPrefix(capability, family)) {
-			return entry
-		}
-	}
-	return ""
 }
 
 // grantPatch returns a merge patch that the server applies only to the version of the Node that was

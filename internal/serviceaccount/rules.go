@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // Rule lets the agents of one ServiceAccount enroll in a fleet.
@@ -52,7 +54,7 @@ func findRule(rules map[string]string, holder Holder) (Rule, error) {
 	}
 	rule.Key = key
 	switch {
-	case !dnsLabelPattern.MatchString(rule.Fleet):
+	case !identity.IsLabel(rule.Fleet):
 		return Rule{}, invalidRuleError(key, "fleet must name a namespace")
 	case rule.Fleet == v1alpha1.SystemNamespace || rule.Fleet == v1alpha1.PairingNamespace:
 		return Rule{}, invalidRuleError(key, "namespace "+rule.Fleet+" can be no fleet")
@@ -60,7 +62,7 @@ func findRule(rules map[string]string, holder Holder) (Rule, error) {
 		return Rule{}, invalidRuleError(key, fmt.Sprintf("nodePrefix %q must be at most 30 lower-case letters, digits and dashes, and not begin with a dash", rule.NodePrefix))
 	}
 	for _, capability := range rule.Capabilities {
-		if capability == "" || strings.Contains(strings.TrimSuffix(capability, ".*"), "*") {
+		if capability == "" || capabilityname.HasMisplacedStar(capability) {
 			return Rule{}, invalidRuleError(key, fmt.Sprintf("capability %q is neither a name nor a prefix followed by .*", capability))
 		}
 	}
@@ -73,7 +75,7 @@ func findRule(rules map[string]string, holder Holder) (Rule, error) {
 // Node.
 func (r Rule) NodeName(core string) (string, error) {
 	name := r.NodePrefix + strings.ReplaceAll(core, ".", "-")
-	if !dnsLabelPattern.MatchString(name) {
+	if !identity.IsLabel(name) {
 		return "", refusedErrorf("node %q gives the name %q, which is not one of at most 63 lower-case letters, digits and dashes: "+
 			"shorten nodePrefix of rule %s, or pair that machine with a code", core, name, r.Key)
 	}

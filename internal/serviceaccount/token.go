@@ -88,7 +88,4 @@ func reasonOrDefault(text string) string {
 	return text
 }
 
-var (
-	dnsLabelPattern   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	nodePrefixPattern = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,29}$`)
-)
+var nodePrefixPattern = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,29}$`)

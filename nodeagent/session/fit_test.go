@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
@@ -102,8 +103,8 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 func declareMaximum(t *testing.T) []*gatewayv1.Capability {
 	t.Helper()
 	var all []capability.Capability
-	for i := range capability.MaxCapabilities {
-		all = append(all, oversizedCapability{fmt.Sprintf("a%s%d", strings.Repeat("b", capability.MaxNameBytes-4), i)})
+	for i := range capabilityname.MaxDeclared {
+		all = append(all, oversizedCapability{fmt.Sprintf("a%s%d", strings.Repeat("b", capabilityname.MaxBytes-4), i)})
 	}
 	registry, err := capability.NewRegistry()
 	if err == nil {
@@ -113,7 +114,7 @@ func declareMaximum(t *testing.T) []*gatewayv1.Capability {
 		t.Fatal(err)
 	}
 	list, _ := declareCapabilities(registry)
-	if len(list) != capability.MaxCapabilities {
+	if len(list) != capabilityname.MaxDeclared {
 		t.Fatalf("%d capabilities are declared", len(list))
 	}
 	return list

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
@@ -31,7 +32,7 @@ func degradedMessage(capabilities []v1alpha1.NodeCapability, policy v1alpha1.Cap
 		}
 	}
 	for _, name := range policy.Allow {
-		if !declared[name] && !strings.HasSuffix(name, "*") && dispatch.Granted(policy, name) {
+		if !declared[name] && !capabilityname.IsFamily(name) && dispatch.Granted(policy, name) {
 			add(name, "the machine does not declare it")
 		}
 	}

@@ -3,10 +3,10 @@ package nodestatus
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/inputschema"
@@ -15,8 +15,6 @@ import (
 
 // Bounds of the description of a machine. Longer texts are cut; more entries are refused.
 const (
-	MaxCapabilities    = 64
-	maxCapabilityName  = 128
 	maxDescription     = 512
 	maxReason          = 256
 	MaxSchemaBytes     = inputschema.MaxBytes
@@ -26,8 +24,6 @@ const (
 	MaxSentSchemasBytes = 2 * MaxAllSchemasBytes
 	MaxIDBytes          = 64
 )
-
-var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 
 // Description holds the facts that a machine sent in RegisterNode or CapabilitiesChanged.
 type Description struct {
@@ -54,8 +50,8 @@ func NewDescription(request *gatewayv1.RegisterNodeRequest, verdicts *SchemaVerd
 // SetCapabilities stores a list of capabilities in d; if it returns an error, d is unchanged. Schemas that
 // are too large or cannot be stored are dropped: the machine itself validates its inputs.
 func (d *Description) SetCapabilities(list []*gatewayv1.Capability, verdicts *SchemaVerdicts, reserve func(bytes int) bool) error {
-	if len(list) > MaxCapabilities {
-		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), MaxCapabilities)
+	if len(list) > capabilityname.MaxDeclared {
+		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), capabilityname.MaxDeclared)
 	}
 	declared := make([]v1alpha1.NodeCapability, 0, len(list))
 	var altered map[string]bool
@@ -63,8 +59,8 @@ func (d *Description) SetCapabilities(list []*gatewayv1.Capability, verdicts *Sc
 	sent, stored := 0, 0
 	for _, c := range list {
 		name := c.GetName()
-		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", foreign.TruncateLine(name, maxCapabilityName), maxCapabilityName)
+		if !capabilityname.Valid(name) {
+			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", foreign.TruncateLine(name, capabilityname.MaxBytes), capabilityname.MaxBytes)
 		}
 		if seen[name] {
 			return fmt.Errorf("capability %s is declared twice", name)

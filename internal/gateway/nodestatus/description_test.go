@@ -9,11 +9,12 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 )
 
 // unlimited returns true: it is an unlimited allowance of schema bytes.
 func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
-	many := make([]*gatewayv1.Capability, MaxCapabilities+1)
+	many := make([]*gatewayv1.Capability, capabilityname.MaxDeclared+1)
 	for i := range many {
 		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i)}
 	}
@@ -39,9 +40,9 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 }
 
 func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
-	many := make([]*gatewayv1.Capability, MaxCapabilities)
+	many := make([]*gatewayv1.Capability, capabilityname.MaxDeclared)
 	for i := range many {
-		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("%0*d", maxCapabilityName-1, i)}
+		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("%0*d", capabilityname.MaxBytes-1, i)}
 		many[i].Name = "c" + many[i].Name
 	}
 	many[0].Mediation = gatewayv1.Mediation_MEDIATION_LOCAL
@@ -49,7 +50,7 @@ func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Declared) != MaxCapabilities || d.Declared[0].Mediation != v1alpha1.MediationLocal || d.Declared[1].Mediation != v1alpha1.MediationNone {
+	if len(d.Declared) != capabilityname.MaxDeclared || d.Declared[0].Mediation != v1alpha1.MediationLocal || d.Declared[1].Mediation != v1alpha1.MediationNone {
 		t.Errorf("%d are declared, mediation %s and %s", len(d.Declared), d.Declared[0].Mediation, d.Declared[1].Mediation)
 	}
 	if _, err := NewDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", MaxIDBytes+1)}, NewSchemaVerdicts(), unlimited); err == nil {

@@ -3,7 +3,6 @@ package nodestatus
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -11,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
@@ -183,7 +183,7 @@ func effectiveCapabilities(declared []v1alpha1.NodeCapability, policy v1alpha1.C
 		list = append(list, capability)
 	}
 	for _, name := range policy.Allow {
-		if !seen[name] && !strings.HasSuffix(name, "*") && dispatch.Granted(policy, name) {
+		if !seen[name] && !capabilityname.IsFamily(name) && dispatch.Granted(policy, name) {
 			granted++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
@@ -52,7 +53,7 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 		t.Errorf("%s: %q, want %q", got.Presence, c.Message, want)
 	}
 	declared = nil
-	for i := range MaxCapabilities {
+	for i := range capabilityname.MaxDeclared {
 		declared = append(declared, v1alpha1.NodeCapability{Name: fmt.Sprintf("own.a%d", i), Reason: fmt.Sprint(i, strings.Repeat("x", maxReason-2))})
 	}
 	got = Facts{Description: Description{Declared: declared}}.Compose(nodeAllowing("own.*"), noon)

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// manySchemas returns MaxCapabilities capabilities with different schemas of almost MaxSchemaBytes
+// manySchemas returns MaxDeclared capabilities with different schemas of almost MaxSchemaBytes
 // each.
 func manySchemas(seed int) (list []*gatewayv1.Capability) {
-	for i := range MaxCapabilities {
+	for i := range capabilityname.MaxDeclared {
 		schema := fmt.Sprintf(`{"d":"%d-%d-%s"}`, seed, i, strings.Repeat("x", MaxSchemaBytes-100))
 		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(schema)})
 	}

@@ -1,23 +1,11 @@
 package pairing
 
 import (
-	"regexp"
-
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
-)
-
-const (
-	// maxCapabilities and maxCapabilityName bound the capabilities that an agent may offer.
-	maxCapabilities   = 64
-	maxCapabilityName = 128
-)
-
-var (
-	dnsLabel       = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 )
 
 // machineClaims holds the checked claims of a machine in CompletePairingSession. The machine
@@ -61,7 +49,7 @@ func readMachineClaims(connection peer.Connection, request *gatewayv1.CompletePa
 }
 
 func checkNodeName(name string) error {
-	if !dnsLabel.MatchString(name) {
+	if !identity.IsLabel(name) {
 		return invalidArgument("node_name must be a DNS label: at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit")
 	}
 	return nil
@@ -69,14 +57,14 @@ func checkNodeName(name string) error {
 
 // readCapabilities drops repetitions and rejects names that no capability can have.
 func readCapabilities(names []string) ([]string, error) {
-	if len(names) > maxCapabilities {
-		return nil, invalidArgument("requested_capabilities has %d entries, at most %d are read", len(names), maxCapabilities)
+	if len(names) > capabilityname.MaxDeclared {
+		return nil, invalidArgument("requested_capabilities has %d entries, at most %d are read", len(names), capabilityname.MaxDeclared)
 	}
 	seen := map[string]bool{}
 	var unique []string
 	for _, name := range names {
-		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return nil, invalidArgument("requested_capabilities: every entry must be a lower-case dotted name such as system.health, at most %d characters", maxCapabilityName)
+		if !capabilityname.Valid(name) {
+			return nil, invalidArgument("requested_capabilities: every entry must be a lower-case dotted name such as system.health, at most %d characters", capabilityname.MaxBytes)
 		}
 		if !seen[name] {
 			seen[name] = true

@@ -65,7 +65,7 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 // yet. Any client can invent names, and no proof can be checked before the read: hence a bound over
 // all addresses.
 func (s *Service) getPairingRequest(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
-	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
+	if !identity.IsLabel(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return nil, errRequestNotFound
 	}
 	var found v1alpha1.PairingRequest

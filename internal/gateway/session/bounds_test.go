@@ -15,8 +15,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -132,7 +132,7 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	for i := range 1000 {
 		before := len(s.facts.Declared)
 		var list []*gatewayv1.Capability
-		for j := range i%nodestatus.MaxCapabilities + 1 {
+		for j := range i%capabilityname.MaxDeclared + 1 {
 			list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", j)})
 		}
 		s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: list})
@@ -145,7 +145,7 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	}
 	c.Step(time.Second)
 	s.tick(t.Context())
-	if got, want := len(s.facts.Declared), 999%nodestatus.MaxCapabilities+1; got != want || s.pendingCapabilities != nil {
+	if got, want := len(s.facts.Declared), 999%capabilityname.MaxDeclared+1; got != want || s.pendingCapabilities != nil {
 		t.Errorf("%d capabilities are declared, want the %d of the newest change", got, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -22,7 +23,7 @@ func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 		"live reads for one Node's callers whose key the cache does not know: at once, then one every": fmt.Sprintf("%d, %s", liveReadsBurst, seconds(liveReadInterval)),
 		"writes of the status of one Node at once, over all its sessions: for new facts, for the end of a session (it waits), for the begin of a session (it is refused); then one every": fmt.Sprintf("%d, %d, %d, %s",
 			publishBurst, endBurst, sessionBurst, seconds(publishInterval)),
-		"declared capabilities of a Node; their schemas, each, in all, and levels of each":        fmt.Sprintf("%d; %d KiB, %d KiB, %d", nodestatus.MaxCapabilities, nodestatus.MaxSchemaBytes>>10, nodestatus.MaxAllSchemasBytes>>10, nodestatus.MaxSchemaLevels),
+		"declared capabilities of a Node; their schemas, each, in all, and levels of each":        fmt.Sprintf("%d; %d KiB, %d KiB, %d", capabilityname.MaxDeclared, nodestatus.MaxSchemaBytes>>10, nodestatus.MaxAllSchemasBytes>>10, nodestatus.MaxSchemaLevels),
 		"schemas of a description as they are sent; those after them are not read":                fmt.Sprintf("%d KiB", nodestatus.MaxSentSchemasBytes>>10),
 		"new schemas of one Node, that no machine has declared before: at once, then a second":    fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
 		"messages that are read from one machine: at once, then a second; their bytes":            fmt.Sprintf("%d, %d; %d MiB, %d MiB", messagesBurst, messagesPerSecond, bytesBurst>>20, bytesPerSecond>>20),

@@ -13,6 +13,7 @@ import (
 	utilcache "k8s.io/apimachinery/pkg/util/cache"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
@@ -93,7 +94,7 @@ func (s *Service) requesterAllowed(ctx context.Context, spec *v1alpha1.Capabilit
 	if exists, err := s.serviceAccountExists(ctx, spec, d); err != nil || !exists {
 		return false, err
 	}
-	for _, name := range dispatch.RoleNames(spec.Capability) {
+	for _, name := range capabilityname.RoleNames(spec.Capability) {
 		sar := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: spec.RequestedBy, Groups: spec.RequestedByGroups, UID: spec.RequestedByUID,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{

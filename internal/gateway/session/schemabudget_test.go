@@ -12,15 +12,16 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// largeSchemas returns MaxCapabilities capabilities with different schemas of almost MaxSchemaBytes
+// largeSchemas returns MaxDeclared capabilities with different schemas of almost MaxSchemaBytes
 // each.
 func largeSchemas(seed int) (list []*gatewayv1.Capability) {
-	for i := range nodestatus.MaxCapabilities {
+	for i := range capabilityname.MaxDeclared {
 		schema := fmt.Sprintf(`{"d":"%d-%d-%s"}`, seed, i, strings.Repeat("x", nodestatus.MaxSchemaBytes-100))
 		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(schema)})
 	}

@@ -5,27 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
-
-// Bounds of the capabilities that a machine can declare.
-const (
-	MaxNameBytes    = 128
-	MaxCapabilities = 64
-
-	maxReasonBytes = 256
-)
-
-// ValidName reports whether a name is dotted lower case and short enough.
-func ValidName(name string) bool { return len(name) <= MaxNameBytes && namePattern.MatchString(name) }
+// maxReasonBytes bounds the reason why a capability is unavailable.
+const maxReasonBytes = 256
 
 // Entry is a capability in a Registry.
 type Entry struct {
@@ -136,14 +126,14 @@ func (r *Registry) SetImpairment(reason string) {
 
 func (r *Registry) add(entries map[string]*Entry, c Capability) error {
 	name := c.Name()
-	if !ValidName(name) {
+	if !capabilityname.Valid(name) {
 		return fmt.Errorf("capability name %q is not dotted lower case", name)
 	}
 	if r.builtIn[name] != nil || entries[name] != nil {
 		return fmt.Errorf("capability %q is declared twice", name)
 	}
-	if len(r.builtIn)+len(entries) >= MaxCapabilities {
-		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, MaxCapabilities)
+	if len(r.builtIn)+len(entries) >= capabilityname.MaxDeclared {
+		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, capabilityname.MaxDeclared)
 	}
 	compiled, err := inputschema.Compile(c.Schema())
 	if err != nil {

@@ -8,9 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/yamlfile"
 )
+
+// allCapabilities is the Capability of a rule for every capability.
+const allCapabilities = "*"
 
 // typeSuffix matches a type in the form that desktop.open_path compares: one dot, lower case.
 var typeSuffix = regexp.MustCompile(`^\.[a-z0-9_+-]+$`)
@@ -118,7 +122,7 @@ func (r *Rule) compile() (err error) {
 	switch {
 	case r.Capability == "":
 		return errors.New("capability is missing; write * for all")
-	case strings.Contains(strings.TrimSuffix(strings.TrimSuffix(r.Capability, "*"), "."), "*"), strings.HasSuffix(r.Capability, "*") && r.Capability != "*" && !strings.HasSuffix(r.Capability, ".*"):
+	case r.Capability != allCapabilities && capabilityname.HasMisplacedStar(r.Capability):
 		return fmt.Errorf("capability %q is neither a name nor prefix.* nor *", r.Capability)
 	case r.Decision != Ask && r.Decision != Allow && r.Decision != Deny:
 		return fmt.Errorf("decision %q is none of ask, allow, deny", r.Decision)
@@ -166,8 +170,5 @@ func (r *Rules) evaluate(q Question) Decision {
 }
 
 func (r *Rule) matchesCapability(capability string) bool {
-	if prefix, all := strings.CutSuffix(r.Capability, "*"); all {
-		return strings.HasPrefix(capability, prefix)
-	}
-	return r.Capability == capability
+	return r.Capability == allCapabilities || capabilityname.Covers(r.Capability, capability)
 }

@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 	"github.com/mooring-dev/mooring/internal/jsontext"
@@ -105,7 +106,7 @@ func Load(path string) (*Program, error) {
 }
 
 func (p *Program) load() error {
-	if !capability.ValidName(p.name) {
+	if !capabilityname.Valid(p.name) {
 		return fmt.Errorf("the file name %q is not the name of a capability: use dotted lower case, such as backup.run%s", filepath.Base(p.Path), fileSuffix)
 	}
 	if err := process.Supported(); err != nil {

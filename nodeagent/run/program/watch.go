@@ -13,6 +13,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 )
@@ -78,7 +79,7 @@ func (f *Folder) Reload() {
 		if reason := p.Unavailable(); reason != "" {
 			f.Log.Warn("capability file cannot be used", "file", p.Path, "reason", reason)
 		}
-		if capability.ValidName(p.name) {
+		if capabilityname.Valid(p.name) {
 			all = append(all, p)
 		}
 	}
