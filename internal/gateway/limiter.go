@@ -1,50 +1,38 @@
 package gateway
 
 import (
-	"container/list"
 	"context"
 	"net/netip"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/tap"
 	"k8s.io/utils/clock"
 
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 )
 
-const (
-	// maxSources bounds the table. In a full table a new source replaces the source that called
-	// longest ago. One shared bucket for new sources would let a flood block all of them.
-	maxSources = 1 << 16
-	// sourceIdle is how long a source is remembered after its last call. Its buckets are full again
-	// by then.
-	sourceIdle = 5 * time.Minute
-)
+// maxSources bounds the addresses with a budget of each kind.
+const maxSources = 1 << 16
 
 // callLimiter limits the calls of the pairing listener per source. It runs before the
 // stream of a call exists: nothing is parsed or locked for a call beyond the limit.
 type callLimiter struct {
-	limits  Limits
-	clock   clock.PassiveClock
-	metrics *Metrics
-
-	mu      sync.Mutex
-	sources map[netip.Prefix]*buckets
-	recent  *list.List // the keys of sources, the most recent caller in front
+	beginRate, callRate ratelimit.Rate
+	begins, calls       *ratelimit.Keyed[netip.Prefix]
+	metrics             *Metrics
 }
 
-type buckets struct {
-	begins, calls *rate.Limiter
-	seen          time.Time
-	element       *list.Element // in callLimiter.recent
-}
-
-func newCallLimiter(limits Limits, clock clock.PassiveClock, metrics *Metrics) *callLimiter {
-	return &callLimiter{limits: limits, clock: clock, metrics: metrics, sources: map[netip.Prefix]*buckets{}, recent: list.New()}
+func newCallLimiter(limits Limits, c clock.PassiveClock, metrics *Metrics) *callLimiter {
+	return &callLimiter{
+		beginRate: ratelimit.PerSecond(limits.BeginsPerSecond, limits.BeginBurst),
+		callRate:  ratelimit.PerSecond(limits.CallsPerSecond, limits.CallBurst),
+		begins:    ratelimit.New[netip.Prefix](c, maxSources),
+		calls:     ratelimit.New[netip.Prefix](c, maxSources),
+		metrics:   metrics,
+	}
 }
 
 // tap checks the limits of a call. It is a tap.ServerInHandle.
@@ -73,49 +61,8 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 
 // take returns zero when the call may pass, and otherwise the time to wait.
 func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
-	now := l.clock.Now()
-	l.mu.Lock()
-	b := l.bucketsFor(from, now)
-	l.mu.Unlock()
-	bucket := b.calls
 	if begin {
-		bucket = b.begins
+		return l.begins.Take(from, l.beginRate)
 	}
-	reservation := bucket.ReserveN(now, 1)
-	if wait := reservation.DelayFrom(now); wait > 0 {
-		reservation.CancelAt(now)
-		return wait
-	}
-	return 0
-}
-
-// bucketsFor returns the buckets of a source and creates them if necessary; l.mu is held.
-func (l *callLimiter) bucketsFor(from netip.Prefix, now time.Time) *buckets {
-	if b, ok := l.sources[from]; ok {
-		b.seen = now
-		l.recent.MoveToFront(b.element)
-		return b
-	}
-	l.evict(now)
-	b := &buckets{
-		begins:  rate.NewLimiter(rate.Limit(l.limits.BeginsPerSecond), l.limits.BeginBurst),
-		calls:   rate.NewLimiter(rate.Limit(l.limits.CallsPerSecond), l.limits.CallBurst),
-		seen:    now,
-		element: l.recent.PushFront(from),
-	}
-	l.sources[from] = b
-	return b
-}
-
-// evict removes idle sources and, from a full table, the source that called longest ago. Each
-// source is removed once, so a new source costs constant time on average.
-func (l *callLimiter) evict(now time.Time) {
-	for oldest := l.recent.Back(); oldest != nil; oldest = l.recent.Back() {
-		from, _ := oldest.Value.(netip.Prefix)
-		if len(l.sources) < maxSources && now.Sub(l.sources[from].seen) <= sourceIdle {
-			return
-		}
-		l.recent.Remove(oldest)
-		delete(l.sources, from)
-	}
+	return l.calls.Take(from, l.callRate)
 }

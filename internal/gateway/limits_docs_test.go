@@ -6,9 +6,11 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 )
 
-func quotaText(q quota) string { return fmt.Sprintf("%d, %s", q.burst, q.every) }
+func quotaText(q ratelimit.Rate) string { return fmt.Sprintf("%d, %s", q.Burst, q.Every) }
 
 // callColumns are the columns of the table of the calls of a Node.
 var callColumns = []string{"method", "at once, then one every", "processor", "reads of the API server", "writes"}

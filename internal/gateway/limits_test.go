@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"net"
@@ -64,66 +63,21 @@ func TestTheLimiterRefusesOneSourceAndNotItsNeighbour(t *testing.T) {
 	}
 }
 
-func TestTheTableOfSourcesIsBounded(t *testing.T) {
+// Each address of a flood is new, and none has to wait because of the others.
+func TestAFloodOfNewSourcesFillsABoundedTable(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
 	flooder := netip.MustParseAddr("10.0.0.0")
-	for range maxSources + 1000 {
-		l.take(peer.Source(flooder), true)
+	for i := range maxSources + 1000 {
+		for _, begin := range []bool{true, false} {
+			if wait := l.take(peer.Source(flooder), begin); wait != 0 {
+				t.Fatalf("new source %d waits %s because of others", i, wait)
+			}
+		}
 		flooder = flooder.Next()
 	}
-	if len(l.sources) > maxSources || l.recent.Len() != len(l.sources) {
-		t.Errorf("%d sources are remembered in %d places, want at most %d", len(l.sources), l.recent.Len(), maxSources)
-	}
-	clock.SetTime(clock.Now().Add(2 * sourceIdle))
-	if wait := l.take(sourceOf("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
-		t.Errorf("after the flood: wait %s, %d sources remembered", wait, len(l.sources))
-	}
-}
-
-func TestASourceIsForgottenForANewOneOrAfterItsTime(t *testing.T) {
-	now := time.Now()
-	clock := clocktesting.NewFakePassiveClock(now)
-	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
-	remember := func(n int) {
-		s := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
-		l.sources[s] = &buckets{seen: now, element: l.recent.PushFront(s)}
-	}
-	for n := range maxSources - 1 {
-		remember(n)
-	}
-	if l.take(sourceOf("192.0.2.1"), true); len(l.sources) != maxSources || l.sources[sourceOf("10.0.0.0")] == nil {
-		t.Errorf("%d sources are remembered, the oldest %t, want all", len(l.sources), l.sources[sourceOf("10.0.0.0")] != nil)
-	}
-	if l.take(sourceOf("192.0.2.2"), true); len(l.sources) != maxSources || l.sources[sourceOf("10.0.0.0")] != nil {
-		t.Errorf("%d sources are remembered, the oldest %t, want it replaced by the new source", len(l.sources), l.sources[sourceOf("10.0.0.0")] != nil)
-	}
-	for after, want := range map[time.Duration]int{sourceIdle: 2, sourceIdle + 1: 1} {
-		l.sources, l.recent = map[netip.Prefix]*buckets{}, list.New()
-		remember(0)
-		clock.SetTime(now.Add(after))
-		if l.take(sourceOf("192.0.2.1"), true); len(l.sources) != want {
-			t.Errorf("%d sources are remembered after %s, want %d", len(l.sources), after, want)
-		}
-	}
-}
-
-func TestAFullTableOfSourcesForgetsTheOneHeardOfLongestAgo(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now())
-	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
-	busy, address := sourceOf("192.0.2.1"), netip.MustParseAddr("10.0.0.0")
-	l.take(busy, true)
-	for i := range maxSources + 1000 {
-		if wait := l.take(peer.Source(address), true); wait != 0 {
-			t.Fatalf("new source %d waits %s because of others", i, wait)
-		}
-		if wait := l.take(busy, true); wait == 0 {
-			t.Fatalf("after new source %d the limit of a busy source is forgotten", i)
-		}
-		address = address.Next()
-	}
-	if l.sources[sourceOf("10.0.0.0")] != nil {
-		t.Error("the source that called longest ago is still remembered")
+	if l.begins.Len() != maxSources || l.calls.Len() != maxSources {
+		t.Errorf("%d and %d sources are remembered, want %d", l.begins.Len(), l.calls.Len(), maxSources)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 )
 
 // callerKind is the kind of identity that a method requires.
@@ -31,19 +32,19 @@ const (
 // request is read.
 type method struct {
 	caller   callerKind
-	bySource sourceBudget // for the pairing listener, where callers have no identity yet
-	byNode   quota        // for the node listener
+	bySource sourceBudget   // for the pairing listener, where callers have no identity yet
+	byNode   ratelimit.Rate // for the node listener
 }
 
 // sessionQuota bounds the calls that open a session. It is wider than the budget of status writes,
 // which bounds the sessions themselves (package session).
-var sessionQuota = quota{burst: 30, every: 2 * time.Second}
+var sessionQuota = ratelimit.Rate{Burst: 30, Every: 2 * time.Second}
 
 // pollQuota bounds the calls of a machine that polls: two for each dispatch.
-var pollQuota = quota{burst: 200, every: 10 * time.Millisecond}
+var pollQuota = ratelimit.Rate{Burst: 200, Every: 10 * time.Millisecond}
 
 // identityQuota bounds the calls that change the identity of a machine; each verifies signatures.
-var identityQuota = quota{burst: 16, every: 5 * time.Second}
+var identityQuota = ratelimit.Rate{Burst: 16, Every: 5 * time.Second}
 
 // methods is the list of allowed methods. A method that is missing here is refused, even if a
 // server has it registered.

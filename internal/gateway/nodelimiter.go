@@ -13,6 +13,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 )
 
 // refusedConnectionDelay is how long a connection beyond connectionQuota keeps its turn before it
@@ -22,20 +23,39 @@ const refusedConnectionDelay = time.Second
 
 var (
 	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
-	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}
+	connectionQuota = ratelimit.Rate{Burst: 100, Every: 500 * time.Millisecond}
 	// unpinnedQuota bounds all calls together of the callers that name a Node without its key.
-	unpinnedQuota = quota{burst: 20, every: 2 * time.Second}
+	unpinnedQuota = ratelimit.Rate{Burst: 20, Every: 2 * time.Second}
 )
+
+// quotaKey names a budget. It holds the Node and no key, connection or session: a machine that
+// rotates its key or dials again has the same budget.
+type quotaKey struct {
+	namespace, node string
+	// unpinned separates callers whose key is not pinned, so that they use no budget of the Node's
+	// machine.
+	unpinned bool
+	use      string // a full method name, or one of the uses below
+}
+
+// Uses of the node listener that are not methods.
+const (
+	useConnection   = "connection"
+	useUnpinnedCall = "stray call"
+)
+
+// maxQuotas bounds the budgets of the node listener. A Node that calls has about four.
+const maxQuotas = 1 << 18
 
 // nodeLimiter limits the calls of the node listener by Node. It runs before the stream of a call
 // exists: the request of a refused call is never read.
 type nodeLimiter struct {
-	quotas  *quotas
+	quotas  *ratelimit.Keyed[quotaKey]
 	metrics *Metrics
 }
 
 func newNodeLimiter(c clock.PassiveClock, metrics *Metrics) *nodeLimiter {
-	return &nodeLimiter{quotas: newQuotas(c), metrics: metrics}
+	return &nodeLimiter{quotas: ratelimit.New[quotaKey](c, maxQuotas), metrics: metrics}
 }
 
 // nodeConn is the record of a connection of the node listener. The authorizer decides whether the
@@ -66,7 +86,7 @@ func (c *nodeConn) countRefusal(err error) {
 
 // takeConnection takes one connection from the budget of the Node.
 func (l *nodeLimiter) takeConnection(c *nodeConn) error {
-	wait := l.quotas.take(nodeQuotaKey(*c.identity, c.unpinned.Load(), useConnection), connectionQuota)
+	wait := l.quotas.Take(nodeQuotaKey(*c.identity, c.unpinned.Load(), useConnection), connectionQuota)
 	if wait == 0 {
 		return nil
 	}
@@ -88,10 +108,10 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 		return nil, err
 	}
 	use, allowed := info.FullMethodName, methods[info.FullMethodName].byNode
-	if c.unpinned.Load() || allowed.burst == 0 { // A method without a row is refused later.
+	if c.unpinned.Load() || allowed.Burst == 0 { // A method without a row is refused later.
 		use, allowed = useUnpinnedCall, unpinnedQuota
 	}
-	wait := l.quotas.take(nodeQuotaKey(*c.identity, c.unpinned.Load(), use), allowed)
+	wait := l.quotas.Take(nodeQuotaKey(*c.identity, c.unpinned.Load(), use), allowed)
 	if wait == 0 {
 		return ctx, nil
 	}
@@ -99,4 +119,9 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	err := denial.RateLimited(wait, "too many calls of this machine; wait before the next one")
 	c.countRefusal(err)
 	return nil, err
+}
+
+// nodeQuotaKey returns the budget key of the caller's Node for a use.
+func nodeQuotaKey(id peer.Identity, unpinned bool, use string) quotaKey {
+	return quotaKey{namespace: id.ID.Namespace, node: id.ID.Node, unpinned: unpinned, use: use}
 }

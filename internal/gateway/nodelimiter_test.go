@@ -23,7 +23,7 @@ func TestEveryMethodHasABudget(t *testing.T) {
 			for _, served := range info.Methods {
 				name := "/" + service + "/" + served.Name
 				row := methods[name]
-				bounded := row.byNode.burst > 0 && row.byNode.every > 0
+				bounded := row.byNode.Burst > 0 && row.byNode.Every > 0
 				if need == unauthenticated {
 					bounded = row.bySource != 0
 				}
@@ -32,32 +32,6 @@ func TestEveryMethodHasABudget(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestAQuotaIsABurstAndARate(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now())
-	q, allowed := newQuotas(clock), quota{burst: 3, every: 2 * time.Second}
-	key, other := nodeQuotaKey(peer.Identity{ID: robot}, false, "m"), nodeQuotaKey(peer.Identity{ID: robot}, true, "m")
-	for i := range 3 {
-		if wait := q.take(key, allowed); wait != 0 {
-			t.Fatalf("use %d waits %s", i, wait)
-		}
-	}
-	if wait := q.take(key, allowed); wait != 2*time.Second {
-		t.Errorf("the use beyond the burst waits %s, want 2s", wait)
-	}
-	if wait := q.take(other, allowed); wait != 0 {
-		t.Errorf("another budget waits %s", wait)
-	}
-	clock.SetTime(clock.Now().Add(2 * time.Second))
-	if q.take(key, allowed) != 0 || q.take(key, allowed) == 0 {
-		t.Error("two seconds later not exactly one use is allowed")
-	}
-	clock.SetTime(clock.Now().Add(time.Hour))
-	q.sweep(clock.Now())
-	if len(q.fullAt) != 0 {
-		t.Errorf("%d whole budgets are kept", len(q.fullAt))
 	}
 }
 
@@ -82,8 +56,8 @@ func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 			_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted by the service
 		}
 	}
-	if got := served.Load(); got != int64(sessionQuota.burst) {
-		t.Errorf("%d calls were served, want the burst of %d", got, sessionQuota.burst)
+	if got := served.Load(); got != int64(sessionQuota.Burst) {
+		t.Errorf("%d calls were served, want the burst of %d", got, sessionQuota.Burst)
 	}
 	if _, err := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, other)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("the neighbour: %v", err)
@@ -106,7 +80,7 @@ func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 	for range 200 {
 		_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted below
 	}
-	if got, most := asked.Load(), int64(unpinnedQuota.burst+connectionQuota.burst); got > most {
+	if got, most := asked.Load(), int64(unpinnedQuota.Burst+connectionQuota.Burst); got > most {
 		t.Errorf("the authorizer was asked %d times, want at most %d", got, most)
 	}
 }
@@ -141,7 +115,7 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 	r := startGateway(t, func(_ *testGateway, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
 	certificate := r.deviceCA.IssueDeviceTLS(t, robot)
-	for range connectionQuota.burst {
+	for range connectionQuota.Burst {
 		r.connect(t, certificate).Close()
 	}
 	began := time.Now()

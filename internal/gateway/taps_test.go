@@ -47,10 +47,10 @@ func TestACallIsAdmittedFromTheBudgetOfItsCaller(t *testing.T) {
 		stray  bool
 		want   int
 	}{
-		"the machine":                {gatewayv1.NodeService_RegisterNode_FullMethodName, false, sessionQuota.burst},
-		"the machine polls":          {gatewayv1.NodeService_PollDispatch_FullMethodName, false, pollQuota.burst},
-		"another key":                {gatewayv1.NodeService_PollDispatch_FullMethodName, true, unpinnedQuota.burst},
-		"a method that is not a row": {"/mooring.Absent/Call", false, unpinnedQuota.burst},
+		"the machine":                {gatewayv1.NodeService_RegisterNode_FullMethodName, false, sessionQuota.Burst},
+		"the machine polls":          {gatewayv1.NodeService_PollDispatch_FullMethodName, false, pollQuota.Burst},
+		"another key":                {gatewayv1.NodeService_PollDispatch_FullMethodName, true, unpinnedQuota.Burst},
+		"a method that is not a row": {"/mooring.Absent/Call", false, unpinnedQuota.Burst},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), newTestMetrics(t))
@@ -107,7 +107,7 @@ func TestACallWithoutACallerPassesTheTaps(t *testing.T) {
 func TestAConnectionIsAdmittedFromTheBudgetOfItsNode(t *testing.T) {
 	l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), newTestMetrics(t))
 	c := &nodeConn{identity: &peer.Identity{ID: robot}}
-	for i := range connectionQuota.burst {
+	for i := range connectionQuota.Burst {
 		if err := l.takeConnection(c); err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
@@ -137,29 +137,6 @@ func TestANodeConnectionLastsWithinItsBounds(t *testing.T) {
 		if age*9/10 < minNodeConnectionAge-time.Second || age*11/10 > maxNodeConnectionAge {
 			t.Fatalf("a connection lasts %s and a tenth more or less, want %s to %s", age, minNodeConnectionAge, maxNodeConnectionAge)
 		}
-	}
-}
-
-func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(time.Now())
-	q, allowed := newQuotas(clock), quota{burst: 1, every: time.Second}
-	use := func(n int) { q.take(quotaKey{node: string(rune(n))}, allowed) }
-	for i := range quotasSweep {
-		use(i)
-	}
-	clock.SetTime(clock.Now().Add(time.Second))
-	if use(quotasSweep); len(q.fullAt) != 1 || q.sweepAt != quotasSweep {
-		t.Errorf("%d budgets are kept, the next sweep is at %d, want only the one that is not whole and %d", len(q.fullAt), q.sweepAt, quotasSweep)
-	}
-	for i := range 2 * quotasSweep {
-		use(i)
-	}
-	if len(q.fullAt) != 2*quotasSweep || q.sweepAt != 2*quotasSweep {
-		t.Errorf("%d budgets are kept, the next sweep is at %d", len(q.fullAt), q.sweepAt)
-	}
-	clock.SetTime(clock.Now().Add(time.Second - 1))
-	if q.sweep(clock.Now()); len(q.fullAt) != 2*quotasSweep {
-		t.Error("a budget that is not whole is forgotten")
 	}
 }
 

@@ -13,14 +13,27 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"google.golang.org/grpc/codes"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// requestBurst is the number of requests that one Node may send at once, because of a lost answer
+	// or a rotation after a renewal. After that it may send one in each requestInterval.
+	requestBurst    = 8
+	requestInterval = 20 * time.Second
+	// maxNodes bounds the Nodes with a budget.
+	maxNodes = 1 << 16
 )
 
 // ErrPending means that the controller has not answered within the time of the call. The request
@@ -56,12 +69,12 @@ type Options struct {
 // Requester obtains certificates for machines whose proof has been checked.
 type Requester struct {
 	options Options
-	limiter *requestLimiter
+	limiter *ratelimit.Keyed[types.UID]
 }
 
 // New returns a Requester.
 func New(options Options) *Requester {
-	return &Requester{options: options, limiter: newRequestLimiter(options.Clock)}
+	return &Requester{options: options, limiter: ratelimit.New[types.UID](options.Clock, maxNodes)}
 }
 
 // Request is a request for a certificate. Its sender has checked the CSR and the proof.
@@ -89,7 +102,7 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 		r.debugAnswer(key, requestSHA256, err)
 		return chain, err
 	}
-	if err := r.limiter.take(request.Node.UID); err != nil {
+	if err := r.takeRequest(request.Node.UID); err != nil {
 		r.debugAnswer(key, requestSHA256, err)
 		return nil, err
 	}
@@ -113,6 +126,15 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// takeRequest takes one request from the budget of a Node, so that a hostile machine harms only
+// itself. Each request costs two writes and a signature.
+func (r *Requester) takeRequest(node types.UID) error {
+	if r.limiter.Take(node, ratelimit.Rate{Burst: requestBurst, Every: requestInterval}) > 0 {
+		return denial.Newf(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, "too many certificate requests for this Node; wait %s before the next one", requestInterval)
+	}
+	return nil
 }
 
 // debugAnswer writes a debug line about the answer to a request: the certificate, or err.

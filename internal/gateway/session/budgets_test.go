@@ -60,32 +60,18 @@ func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
 	}
 }
 
-// A sweep deletes full budgets, at most once in each interval.
-func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
-	for name, tt := range map[string]struct {
-		interval time.Duration
-		sweep    func(clock *clocktesting.FakePassiveClock) (kept func() int)
-	}{
-		"allowances": {allowanceSweepInterval, func(clock *clocktesting.FakePassiveClock) func() int {
-			all := newAllowances(clock, func(types.NamespacedName) bool { return false })
-			all.forNode(otherKey)
-			return func() int { all.forNode(pcKey); return len(all.byNode) }
-		}},
-		"live reads": {liveReadsBurst * liveReadInterval, func(clock *clocktesting.FakePassiveClock) func() int {
-			r := newLiveReads(clock)
-			r.allow(otherKey)
-			return func() int { r.allow(pcKey); return len(r.byNode) }
-		}},
-	} {
-		clock := clocktesting.NewFakePassiveClock(noon.Time)
-		kept := tt.sweep(clock)
-		clock.SetTime(noon.Add(tt.interval))
-		if n := kept(); n != 2 {
-			t.Errorf("%s: %d are kept at the end of the interval, want 2", name, n)
-		}
-		clock.SetTime(noon.Add(tt.interval + 1))
-		if n := kept(); n != 1 {
-			t.Errorf("%s: %d are kept after the interval, want 1", name, n)
+// A sweep deletes full allowances, at most once in each interval.
+func TestAllowancesAreSweptAfterTheirInterval(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	all := newAllowances(clock, func(types.NamespacedName) bool { return false })
+	all.forNode(otherKey)
+	for _, c := range []struct {
+		after time.Duration
+		kept  int
+	}{{allowanceSweepInterval, 2}, {allowanceSweepInterval + 1, 1}} {
+		clock.SetTime(noon.Add(c.after))
+		if all.forNode(pcKey); len(all.byNode) != c.kept {
+			t.Errorf("%d allowances are kept after %s, want %d", len(all.byNode), c.after, c.kept)
 		}
 	}
 }

@@ -98,8 +98,8 @@ func TestLiveReadsAreBoundedPerNodeAndForgotten(t *testing.T) {
 	}
 	clock.SetTime(clock.Now().Add(3 * liveReadsBurst * liveReadInterval))
 	r.allow(types.NamespacedName{Name: "third"})
-	if len(r.byNode) != 1 {
-		t.Errorf("%d budgets are kept, want only the newest", len(r.byNode))
+	if n := r.budgets.Len(); n != 1 {
+		t.Errorf("%d budgets are kept, want only the newest", n)
 	}
 }
 

@@ -32,7 +32,7 @@ type Service struct {
 	nodeWrites     *rate.Limiter
 	registrations  *registrations
 	allowances     *allowances
-	liveReads      *liveReads
+	liveReads      liveReads
 	polled         *polledSessions
 	schemaCache    *schemaCache
 	schemaVerdicts *nodestatus.SchemaVerdicts
