@@ -3,28 +3,20 @@ package controllers
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
-
-// requestSHA256 returns the hex SHA-256 of the DER of a certificate request, which identifies it.
-func requestSHA256(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
-}
 
 // pendingCSR returns the certificate request of a Node that has no answer yet, or nil.
 func pendingCSR(node *v1alpha1.Node) *v1alpha1.NodeCertificateRequest {
 	request := node.Status.CertificateRequest
-	if request == nil || node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == requestSHA256(request.Request) {
+	if request == nil || certstatus.Answers(node.Status.Issued, request.Request) {
 		return nil
 	}
 	return request
@@ -96,7 +88,7 @@ func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 	if node.Status.Issued == nil || node.Status.Issued.Chain == "" {
 		return nil, missing
 	}
-	chain, err := parseChain([]byte(node.Status.Issued.Chain))
+	chain, err := certstatus.ParseChain(node.Status.Issued)
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +122,4 @@ func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now
 		return nil
 	}
 	return errors.New("the certificate is not in the history of this Node: pair the machine again")
-}
-
-// parseChain parses a PEM chain, leaf first.
-func parseChain(text []byte) ([]*x509.Certificate, error) {
-	var ders [][]byte
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		ders = append(ders, block.Bytes)
-	}
-	return identity.ParseChain(ders)
 }

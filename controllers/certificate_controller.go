@@ -178,7 +178,7 @@ func (r *certificateReconciler) issueCertificate(ctx context.Context, cached *v1
 func (r *certificateReconciler) orderFor(node *v1alpha1.Node) Order {
 	request := node.Status.CertificateRequest.Request
 	return Order{
-		Name:     node.Name + "-" + requestSHA256(request)[:20],
+		Name:     node.Name + "-" + identity.FingerprintCSR(request)[:20],
 		Labels:   orderLabels(client.ObjectKeyFromObject(node)),
 		Request:  request,
 		Usages:   []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},
@@ -189,7 +189,7 @@ func (r *certificateReconciler) orderFor(node *v1alpha1.Node) Order {
 // publishCertificate checks the signed certificate, publishes it in the status and deletes the
 // order.
 func (r *certificateReconciler) publishCertificate(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
-	chain, err := parseChain(signed.Chain)
+	chain, err := identity.ParseChainPEM(signed.Chain)
 	if err == nil {
 		err = identity.ValidateIssued(chain, id, key, roots.Pool(), r.clock.Now())
 	}

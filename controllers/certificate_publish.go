@@ -1,10 +1,8 @@
 package controllers
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -29,16 +28,11 @@ const (
 
 // statusWithChain returns the answer to a request whose certificate was issued.
 func statusWithChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeStatus, error) {
-	var text bytes.Buffer
-	for _, certificate := range chain {
-		if err := pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
-			return v1alpha1.NodeStatus{}, fmt.Errorf("encode the chain: %w", err)
-		}
+	text := identity.MarshalCertificatesPEM(chain...)
+	if len(text) > maxChainText {
+		return v1alpha1.NodeStatus{}, fmt.Errorf("the chain has %d bytes, at most %d can be published: shorten the CA's", len(text), maxChainText)
 	}
-	if text.Len() > maxChainText {
-		return v1alpha1.NodeStatus{}, fmt.Errorf("the chain has %d bytes, at most %d can be published: shorten the CA's", text.Len(), maxChainText)
-	}
-	history := []v1alpha1.CertificateInfo{certificateInfo(chain[0])}
+	history := []v1alpha1.CertificateInfo{*certstatus.Describe(chain[0])}
 	for _, previous := range node.Status.CertificateHistory {
 		if previous.FingerprintSHA256 != history[0].FingerprintSHA256 && len(history) < historyLength {
 			history = append(history, previous)
@@ -46,28 +40,17 @@ func statusWithChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.N
 	}
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Chain: text.String(),
+			RequestSHA256: identity.FingerprintCSR(node.Status.CertificateRequest.Request), Chain: string(text),
 		},
 		CertificateHistory: history,
 	}, nil
-}
-
-func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
-	from, until := metav1.NewTime(certificate.NotBefore), metav1.NewTime(certificate.NotAfter)
-	return v1alpha1.CertificateInfo{
-		SerialNumber:      certificate.SerialNumber.Text(16),
-		FingerprintSHA256: identity.FingerprintCertificate(certificate),
-		PublicKeySHA256:   identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo),
-		NotBefore:         &from,
-		NotAfter:          &until,
-	}
 }
 
 // statusWithError returns the answer to a request that was refused.
 func statusWithError(node *v1alpha1.Node, cause error) v1alpha1.NodeStatus {
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.TruncateLine(cause.Error(), maxErrorText),
+			RequestSHA256: identity.FingerprintCSR(node.Status.CertificateRequest.Request), Error: foreign.TruncateLine(cause.Error(), maxErrorText),
 		},
 		CertificateHistory: node.Status.CertificateHistory,
 	}

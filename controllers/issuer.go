@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // Issuer signs certificate requests that passed every check. Its methods are idempotent.
@@ -169,10 +169,10 @@ func (m *certManager) newCertificateRequest(order Order) *certmanagerv1.Certific
 	return &certmanagerv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: m.namespace, Name: order.Name, Labels: order.Labels,
-			Annotations: map[string]string{v1alpha1.AnnotationRequestSHA256: requestSHA256(order.Request)},
+			Annotations: map[string]string{v1alpha1.AnnotationRequestSHA256: identity.FingerprintCSR(order.Request)},
 		},
 		Spec: certmanagerv1.CertificateRequestSpec{
-			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: order.Request}),
+			Request:   identity.MarshalCSRPEM(order.Request),
 			IssuerRef: m.issuer,
 			Usages:    order.Usages,
 			Duration:  &metav1.Duration{Duration: order.Duration},

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 func TestGranted(t *testing.T) {
@@ -76,7 +77,7 @@ func TestIssueProgress(t *testing.T) {
 		"the issuer is waited for":          {v1alpha1.NodeStatus{CertificateRequest: wish, Conditions: waiting}, v1alpha1.ReasonIssuerNotReady},
 		"an earlier refusal does not count": {v1alpha1.NodeStatus{CertificateRequest: wish, Issued: &v1alpha1.IssuedCertificate{RequestSHA256: "other", Error: "no"}}, v1alpha1.ReasonAwaitingCertificate},
 		"this request was refused": {v1alpha1.NodeStatus{CertificateRequest: wish, Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(wish.Request), Error: "no"}}, v1alpha1.ReasonCertificateRefused},
+			RequestSHA256: identity.FingerprintCSR(wish.Request), Error: "no"}}, v1alpha1.ReasonCertificateRefused},
 		"the machine before had one": {v1alpha1.NodeStatus{CertificateHistory: []v1alpha1.CertificateInfo{{PublicKeySHA256: "hers"}}}, v1alpha1.ReasonAwaitingCertificateRequest},
 		"it is there":                {v1alpha1.NodeStatus{CertificateHistory: []v1alpha1.CertificateInfo{{PublicKeySHA256: "mine"}}}, v1alpha1.ReasonCompleted},
 	}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -112,7 +113,7 @@ func issueProgress(node *v1alpha1.Node, request *v1alpha1.PairingRequest) *condi
 	switch {
 	case certRequest == nil:
 		return &conditionReason{v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"}
-	case issued != nil && issued.RequestSHA256 == requestSHA256(certRequest.Request) && issued.Error != "":
+	case certstatus.Answers(issued, certRequest.Request) && issued.Error != "":
 		return &conditionReason{v1alpha1.ReasonCertificateRefused, issued.Error}
 	}
 	valid := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionCertificateValid)

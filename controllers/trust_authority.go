@@ -56,7 +56,7 @@ func (a *authority) refreshBundle(ctx context.Context, now time.Time) error {
 			return err
 		}
 		a.sample = &Order{
-			Name:     "mooring-trust-" + a.name + "-" + requestSHA256(request)[:12],
+			Name:     "mooring-trust-" + a.name + "-" + identity.FingerprintCSR(request)[:12],
 			Labels:   a.labels(),
 			Request:  request,
 			Usages:   []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature}, // neither server nor client
@@ -114,7 +114,7 @@ func sampleRequest() ([]byte, error) {
 
 // bundleFromSample returns the CA in an answer, after it verified that this CA signed the sample.
 func bundleFromSample(signed Signed, request []byte) (identity.Bundle, error) {
-	chain, err := parseChain(signed.Chain)
+	chain, err := identity.ParseChainPEM(signed.Chain)
 	if err != nil {
 		return identity.Bundle{}, err
 	}

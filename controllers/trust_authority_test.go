@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"strings"
 	"testing"
@@ -61,7 +60,7 @@ func (ca testCA) sign(t *testing.T, request []byte) []byte {
 }
 
 func pemOf(certificate *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
+	return identity.MarshalCertificatesPEM(certificate)
 }
 
 func TestLearnBundle(t *testing.T) {

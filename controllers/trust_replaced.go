@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,7 +47,7 @@ func (k caKeys) recordedCA(config *corev1.ConfigMap, a *authority) (bundle ident
 	}
 	for _, certificate := range stored.Certificates() {
 		if identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo) == recorded {
-			bundle, err = identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+			bundle, err = identity.ParseBundle(identity.MarshalCertificatesPEM(certificate))
 			return bundle, err == nil
 		}
 	}

@@ -1,18 +1,14 @@
 package identity
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 )
 
 const (
-	certificateBlock = "CERTIFICATE"
-
 	// MaxBundleBytes bounds a trust bundle in PEM; maxBundleCAs bounds its number of certificates.
 	MaxBundleBytes = 64 << 10
 	maxBundleCAs   = 16
@@ -39,19 +35,13 @@ func ParseBundle(text []byte) (Bundle, error) {
 	if len(text) > MaxBundleBytes {
 		return Bundle{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidBundle, MaxBundleBytes)
 	}
+	ders, err := decodeCertificatesPEM(text)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("%w: %w", ErrInvalidBundle, err)
+	}
 	var cas []*x509.Certificate
-	beginMarkers := bytes.Count(text, []byte("-----BEGIN"))
-	for range beginMarkers {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			// pem.Decode skips blocks that it cannot read, so a missing block means a damaged one.
-			return Bundle{}, fmt.Errorf("%w: a PEM block is damaged", ErrInvalidBundle)
-		}
-		text = rest
-		if block.Type != certificateBlock {
-			return Bundle{}, fmt.Errorf("%w: it holds a PEM block %q, only %q is allowed", ErrInvalidBundle, truncate(block.Type), certificateBlock)
-		}
-		ca, err := x509.ParseCertificate(block.Bytes)
+	for _, der := range ders {
+		ca, err := x509.ParseCertificate(der)
 		if err != nil {
 			return Bundle{}, fmt.Errorf("%w: %w", ErrInvalidBundle, err)
 		}
@@ -74,13 +64,8 @@ func newBundle(cas []*x509.Certificate) (Bundle, error) {
 	if len(unique) == 0 || len(unique) > maxBundleCAs {
 		return Bundle{}, fmt.Errorf("%w: %d certificates, want 1 to %d", ErrInvalidBundle, len(unique), maxBundleCAs)
 	}
-	var out bytes.Buffer
-	for _, ca := range unique {
-		if err := pem.Encode(&out, &pem.Block{Type: certificateBlock, Bytes: ca.Raw}); err != nil {
-			return Bundle{}, fmt.Errorf("%w: %w", ErrInvalidBundle, err)
-		}
-	}
-	return Bundle{cas: unique, pem: out.String(), sha256: hexSHA256(out.Bytes())}, nil
+	text := MarshalCertificatesPEM(unique...)
+	return Bundle{cas: unique, pem: string(text), sha256: hexSHA256(text)}, nil
 }
 
 // Certificates returns the CAs, in order.

@@ -40,6 +40,15 @@ func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
+// MarshalChain returns the certificates in DER, for [ParseChain].
+func MarshalChain(chain []*x509.Certificate) [][]byte {
+	ders := make([][]byte, len(chain))
+	for i, certificate := range chain {
+		ders[i] = certificate.Raw
+	}
+	return ders
+}
+
 // verifyChain checks dates, usage and signatures of the leaf in chain[0] and returns the verified
 // chains. The leaf must have usage as its only extended key usage, because x509 accepts a leaf
 // without any for every purpose.

@@ -17,11 +17,8 @@ import (
 // devices use.
 var ErrUnsupportedKey = errors.New("not an ECDSA P-256 public key")
 
-const (
-	publicKeyBlock = "PUBLIC KEY"
-	// maxPublicKeyBytes bounds a public key in PEM; a P-256 key takes 178.
-	maxPublicKeyBytes = 1024
-)
+// maxPublicKeyBytes bounds a public key in PEM; a P-256 key takes 178.
+const maxPublicKeyBytes = 1024
 
 // FingerprintSPKI returns the pin of a public key of any type: the SHA-256 of its
 // SubjectPublicKeyInfo in DER, as 64 lower-case hex digits.
@@ -38,6 +35,10 @@ func FingerprintSPKIDER(der []byte) string { return hexSHA256(der) }
 
 // FingerprintCertificate returns the SHA-256 of a certificate's DER, as 64 lower-case hex digits.
 func FingerprintCertificate(cert *x509.Certificate) string { return hexSHA256(cert.Raw) }
+
+// FingerprintCSR returns the SHA-256 of the DER of a certificate request, which identifies the
+// request, as 64 lower-case hex digits.
+func FingerprintCSR(der []byte) string { return hexSHA256(der) }
 
 func hexSHA256(b []byte) string {
 	sum := sha256.Sum256(b)

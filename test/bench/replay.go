@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"math"
 	"time"
@@ -152,7 +151,7 @@ func (f *floor) signCertificate(ctx context.Context, name string) error {
 	f.mu.Unlock()
 	request := &certmanagerv1.CertificateRequest{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name},
 		Spec: certmanagerv1.CertificateRequestSpec{
-			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
+			Request:   identity.MarshalCSRPEM(der),
 			Duration:  &metav1.Duration{Duration: 24 * time.Hour},
 			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: certmanagerv1.IssuerKind, Name: v1alpha1.DeviceIssuer},
 			Usages:    []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},

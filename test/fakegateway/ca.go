@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"net/url"
 	"testing"
@@ -50,7 +49,7 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 // Bundle returns the trust bundle of the authority.
 func (ca *CA) Bundle(t testing.TB) identity.Bundle {
 	t.Helper()
-	bundle, err := identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
+	bundle, err := identity.ParseBundle(identity.MarshalCertificatesPEM(ca.cert))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	cryptorand "crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -143,7 +142,7 @@ func (f *Fleet) signWithCertManager(ctx context.Context, name string, key *ecdsa
 	order := &certmanagerv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: f.Namespace + "-" + name},
 		Spec: certmanagerv1.CertificateRequestSpec{
-			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
+			Request:   identity.MarshalCSRPEM(der),
 			Duration:  &metav1.Duration{Duration: 24 * time.Hour},
 			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: certmanagerv1.IssuerKind, Name: v1alpha1.DeviceIssuer},
 			Usages:    []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},
@@ -162,9 +161,5 @@ func (f *Fleet) signWithCertManager(ctx context.Context, name string, key *ecdsa
 	if err := f.Client.Delete(ctx, order); err != nil {
 		return nil, err
 	}
-	var ders [][]byte
-	for block, rest := pem.Decode(order.Status.Certificate); block != nil; block, rest = pem.Decode(rest) {
-		ders = append(ders, block.Bytes)
-	}
-	return identity.ParseChain(ders)
+	return identity.ParseChainPEM(order.Status.Certificate)
 }

@@ -5,9 +5,6 @@ package certificates
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +18,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/ratelimit"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
@@ -93,8 +91,7 @@ type Request struct {
 // status (too many requests of one Node), or an error of the API.
 func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, error) {
 	key := client.ObjectKeyFromObject(request.Node)
-	sum := sha256.Sum256(request.CSR)
-	requestSHA256 := hex.EncodeToString(sum[:])
+	requestSHA256 := identity.FingerprintCSR(request.CSR)
 	events, cancel := r.options.Nodes.Subscribe(key)
 	defer cancel()
 
@@ -168,24 +165,8 @@ func (r *Requester) readAnswer(ctx context.Context, key types.NamespacedName, ui
 	if issued.Error != "" {
 		return nil, false, &RefusedError{Message: issued.Error}
 	}
-	chain, err = ParseIssuedChain(issued)
-	return chain, err == nil, err
-}
-
-// ParseIssuedChain returns the published chain in DER, leaf first.
-func ParseIssuedChain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
-	var chain [][]byte
-	for rest := []byte(issued.Chain); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		chain = append(chain, block.Bytes)
-	}
-	if _, err := identity.ParseChain(chain); err != nil {
-		return nil, fmt.Errorf("read the published chain: %w", err)
-	}
-	return chain, nil
+	published, err := certstatus.ParseChain(issued)
+	return identity.MarshalChain(published), err == nil, err
 }
 
 // now returns the apiserver's time in whole seconds, as the API stores it.

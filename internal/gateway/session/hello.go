@@ -2,17 +2,15 @@ package session
 
 import (
 	"context"
-	"fmt"
 
 	"google.golang.org/grpc/codes"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
-	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
 // openSession records sess as the session of its Node. It reconciles the Hello before that, and
@@ -123,18 +121,8 @@ func (s *session) applyHello(hello *gatewayv1.Hello, described nodestatus.Descri
 	s.facts = nodestatus.Facts{
 		Description: described, Gateway: s.service.Gateway, SessionID: s.id,
 		JournalID: s.journalID, DialCounter: s.dialCounter, Registered: now, LastMessage: now,
-		Certificate: certificateInfo(s.caller), BundleSHA256: sha256Hex(hello.GetBundleSha256()),
+		Certificate: certstatus.Describe(s.caller.Certificate), BundleSHA256: sha256Hex(hello.GetBundleSha256()),
 	}
 	s.bundle = s.facts.BundleSHA256
 	s.updateSkew(timeOf(hello.GetAgentTime()))
-}
-
-func certificateInfo(id peer.Identity) *v1alpha1.CertificateInfo {
-	info := &v1alpha1.CertificateInfo{FingerprintSHA256: id.CertificateSHA256, PublicKeySHA256: id.PublicKeySHA256}
-	if leaf := id.Certificate; leaf != nil {
-		notBefore, notAfter := metav1.NewTime(leaf.NotBefore), metav1.NewTime(leaf.NotAfter)
-		info.SerialNumber = fmt.Sprintf("%x", leaf.SerialNumber)
-		info.NotBefore, info.NotAfter = &notBefore, &notAfter
-	}
-	return info
 }

@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/x509"
-	"math/big"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -16,7 +14,6 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
-	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
 // The session reads an unknown dispatch of a result from the API server. The answer is the same for
@@ -286,16 +283,6 @@ func TestAHelloReplacesWhatTheRegistrationSaid(t *testing.T) {
 		if s.facts.BootID != want || s.facts.System.AgentVersion != want || s.journalID != "j" || s.dialCounter != 7 {
 			t.Errorf("a Hello with %q: %+v", sent, s.facts)
 		}
-	}
-}
-
-func TestTheCertificateOfASessionIsDescribed(t *testing.T) {
-	if info := certificateInfo(peer.Identity{CertificateSHA256: "a", PublicKeySHA256: "b"}); info.FingerprintSHA256 != "a" || info.PublicKeySHA256 != "b" || info.NotAfter != nil {
-		t.Errorf("without a certificate: %+v", info)
-	}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(255), NotBefore: noon.Time, NotAfter: noon.Add(time.Hour)}
-	if info := certificateInfo(peer.Identity{Certificate: leaf}); info.SerialNumber != "ff" || !info.NotBefore.Time.Equal(leaf.NotBefore) || !info.NotAfter.Time.Equal(leaf.NotAfter) {
-		t.Errorf("%+v", info)
 	}
 }
 

@@ -85,7 +85,7 @@ func (a *Authority) sign(t testing.TB, template, parent *x509.Certificate, pub *
 }
 
 // PEM returns the CA as a bundle.
-func (a *Authority) PEM() string { return string(EncodePEM(a.Certificate)) }
+func (a *Authority) PEM() string { return string(identity.MarshalCertificatesPEM(a.Certificate)) }
 
 // Change modifies a template before it is signed.
 type Change func(*x509.Certificate)
@@ -162,7 +162,7 @@ func (a *Authority) WriteServerCertificate(t testing.TB, dir string, changes ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	SwapTLSDir(t, dir, EncodePEM(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	SwapTLSDir(t, dir, identity.MarshalCertificatesPEM(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	return cert
 }
 
@@ -185,15 +185,6 @@ func SwapTLSDir(t testing.TB, dir string, certificate, key []byte) {
 	if err := os.Rename(link, filepath.Join(dir, "current")); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// EncodePEM returns the certificates in PEM, one after another.
-func EncodePEM(certs ...*x509.Certificate) []byte {
-	var out []byte
-	for _, cert := range certs {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
-	}
-	return out
 }
 
 func mustURL(s string) *url.URL {

@@ -8,14 +8,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 const (
-	privateKeyBlock  = "PRIVATE KEY"
-	certificateBlock = "CERTIFICATE"
+	privateKeyBlock = "PRIVATE KEY"
 	// keyMadePrefix begins an optional line before the key; readers of PEM skip it.
 	keyMadePrefix = "Key made: "
 )
@@ -62,11 +62,7 @@ func (i Identity) Leaf() *x509.Certificate { return i.Chain[0] }
 
 // TLSCertificate returns the identity as a tls.Certificate.
 func (i Identity) TLSCertificate() tls.Certificate {
-	out := tls.Certificate{PrivateKey: i.Key, Leaf: i.Leaf()}
-	for _, cert := range i.Chain {
-		out.Certificate = append(out.Certificate, cert.Raw)
-	}
-	return out
+	return tls.Certificate{Certificate: identity.MarshalChain(i.Chain), PrivateKey: i.Key, Leaf: i.Leaf()}
 }
 
 // Identity reads the identity. It returns ErrNotPaired when there is none. A damaged file must not
@@ -107,11 +103,8 @@ func (s *Store) SaveIdentity(i Identity) error {
 	if err != nil {
 		return err
 	}
-	content := append([]byte(keyMadePrefix+i.KeyMade.UTC().Format(time.RFC3339)+"\n"), key...)
-	for _, cert := range i.Chain {
-		content = append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: cert.Raw})...)
-	}
-	return s.replace(identityFile, content, true)
+	keyMade := keyMadePrefix + i.KeyMade.UTC().Format(time.RFC3339) + "\n"
+	return s.replace(identityFile, slices.Concat([]byte(keyMade), key, identity.MarshalCertificatesPEM(i.Chain...)), true)
 }
 
 func parseIdentity(content []byte) (Identity, error) {
@@ -119,15 +112,7 @@ func parseIdentity(content []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	var ders [][]byte
-	for len(bytes.TrimSpace(rest)) > 0 {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil || block.Type != certificateBlock {
-			return Identity{}, errors.New("it contains a block that is not a certificate")
-		}
-		ders = append(ders, block.Bytes)
-	}
-	chain, err := identity.ParseChain(ders)
+	chain, err := identity.ParseChainPEM(rest)
 	if err != nil {
 		return Identity{}, err
 	}

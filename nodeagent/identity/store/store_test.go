@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -293,7 +292,7 @@ func TestAnIdentityIsOnlyOneThatFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content = append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: leaf.Raw})...)
+	content = append(content, identity.MarshalCertificatesPEM(leaf)...)
 	if _, err := parseIdentity(content); err == nil {
 		t.Error("a key of another curve was accepted")
 	}
@@ -310,7 +309,7 @@ func FuzzParseIdentity(f *testing.F) {
 	}
 	ca := fakegateway.NewCA(f, "ca")
 	leaf := ca.IssueDevice(f, identity.ID{TrustDomain: "t", Namespace: "n", Node: "b"}, &key.PublicKey, time.Hour)
-	f.Add(append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: leaf.Raw})...))
+	f.Add(append(content, identity.MarshalCertificatesPEM(leaf)...))
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		id, err := parseIdentity(content)

@@ -2,10 +2,7 @@ package controllers_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +18,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -47,9 +45,8 @@ func (m machine) requestCertificate(t *testing.T, request v1alpha1.NodeCertifica
 // awaitAnswer waits for the answer to a request.
 func (m machine) awaitAnswer(t *testing.T, csr []byte) *v1alpha1.Node {
 	t.Helper()
-	sum := sha256.Sum256(csr)
 	return waitForObject(t, "the request is answered", m.node(), func(node *v1alpha1.Node) error {
-		if node.Status.Issued == nil || node.Status.Issued.RequestSHA256 != hex.EncodeToString(sum[:]) {
+		if !certstatus.Answers(node.Status.Issued, csr) {
 			return fmt.Errorf("issued is %+v, conditions %+v", node.Status.Issued, node.Status.Conditions)
 		}
 		return nil
@@ -62,11 +59,7 @@ func (m machine) publishedChain(t *testing.T, node *v1alpha1.Node, pin string) [
 	if node.Status.Issued.Error != "" {
 		t.Fatalf("refused: %s", node.Status.Issued.Error)
 	}
-	var ders [][]byte
-	for block, rest := pem.Decode([]byte(node.Status.Issued.Chain)); block != nil; block, rest = pem.Decode(rest) {
-		ders = append(ders, block.Bytes)
-	}
-	chain, err := identity.ParseChain(ders)
+	chain, err := identity.ParseChainPEM([]byte(node.Status.Issued.Chain))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -317,7 +316,7 @@ func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
 			v1alpha1.LabelComponent: "node-certificate", v1alpha1.LabelNamespace: node.Namespace, v1alpha1.LabelNode: node.Name,
 		}},
 		Spec: certmanagerv1.CertificateRequestSpec{
-			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: m.csr(t)}),
+			Request:   identity.MarshalCSRPEM(m.csr(t)),
 			IssuerRef: cmmeta.IssuerReference{Name: v1alpha1.DeviceIssuer},
 		},
 	}

@@ -3,7 +3,6 @@ package controllers_test
 import (
 	"context"
 	"crypto/ecdsa"
-	"encoding/pem"
 	"errors"
 	"strings"
 	"testing"
@@ -53,7 +52,7 @@ func deviceCA(t *testing.T) *identitytest.Authority {
 func signRequest(t *testing.T, csr []byte, certificate []byte) {
 	t.Helper()
 	c := issuerClient(t)
-	request := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))
+	request := string(identity.MarshalCSRPEM(csr))
 	eventually(t, "an issuer is asked", func(ctx context.Context) error {
 		var list certmanagerv1.CertificateRequestList
 		if err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
@@ -92,7 +91,7 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			csr := m.csr(t)
 			m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-			signRequest(t, csr, identitytest.EncodePEM(ca.IssueDevice(t, c.id, &c.key.PublicKey, c.changes...)))
+			signRequest(t, csr, identity.MarshalCertificatesPEM(ca.IssueDevice(t, c.id, &c.key.PublicKey, c.changes...)))
 			if issued := m.awaitAnswer(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
 				t.Errorf("answer is %+v, want an error with %q", issued, c.want)
 			}
@@ -100,6 +99,6 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	}
 	csr := m.csr(t)
 	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	signRequest(t, csr, identitytest.EncodePEM(ca.IssueDevice(t, id, &m.key.PublicKey)))
+	signRequest(t, csr, identity.MarshalCertificatesPEM(ca.IssueDevice(t, id, &m.key.PublicKey)))
 	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
 }

@@ -3,7 +3,6 @@ package controllers_test
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // A webhook can choose the code of its refusal. An unreachable webhook refuses too.
@@ -66,7 +66,7 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 	if code == 0 {
 		server.Close()
 	}
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	ca := identity.MarshalCertificatesPEM(server.Certificate())
 	none, fail := admissionv1.SideEffectClassNone, admissionv1.Fail
 	rule := func(group, of string) admissionv1.RuleWithOperations {
 		return admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},

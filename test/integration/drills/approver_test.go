@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/url"
 	"os"
@@ -29,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack"
@@ -132,7 +132,7 @@ func (f *fleet) newOrder(name string, uri *url.URL, usage certmanagerv1.KeyUsage
 	}
 	return &certmanagerv1.CertificateRequest{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: f.Namespace + "-" + name},
 		Spec: certmanagerv1.CertificateRequestSpec{
-			Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), Duration: &metav1.Duration{Duration: time.Hour},
+			Request: identity.MarshalCSRPEM(der), Duration: &metav1.Duration{Duration: time.Hour},
 			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: certmanagerv1.IssuerKind, Name: v1alpha1.DeviceIssuer},
 			Usages:    []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, usage},
 		}}

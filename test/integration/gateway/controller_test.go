@@ -3,9 +3,7 @@ package gateway_test
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"testing"
 	"time"
 
@@ -120,8 +118,7 @@ func startSigner(t *testing.T, ca *identitytest.Authority, key client.ObjectKey,
 				continue
 			}
 			certificateRequest := *node.Status.CertificateRequest
-			sum := sha256.Sum256(certificateRequest.Request)
-			name := hex.EncodeToString(sum[:])
+			name := identity.FingerprintCSR(certificateRequest.Request)
 			if node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == name {
 				continue
 			}
@@ -145,5 +142,5 @@ func signCertificate(t *testing.T, ca *identitytest.Authority, der []byte, id id
 		t.Error(err)
 		return ""
 	}
-	return string(identitytest.EncodePEM(ca.IssueDevice(t, id, request.PublicKey.(*ecdsa.PublicKey))))
+	return string(identity.MarshalCertificatesPEM(ca.IssueDevice(t, id, request.PublicKey.(*ecdsa.PublicKey))))
 }

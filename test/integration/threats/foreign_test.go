@@ -51,7 +51,7 @@ func (f *fleet) signForeignCertificate(id identity.ID) store.Identity {
 	if err != nil {
 		f.Fatal(err)
 	}
-	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: f.csr(key, id)})
+	csr := identity.MarshalCSRPEM(f.csr(key, id))
 	request := &cmapi.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, GenerateName: "minted-"},
 		Spec: cmapi.CertificateRequestSpec{Request: csr, Duration: &metav1.Duration{Duration: 24 * time.Hour},
