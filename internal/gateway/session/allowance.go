@@ -38,6 +38,23 @@ const (
 	schemaBytesBurst     = 4 * nodestatus.MaxAllSchemasBytes
 )
 
+// Bounds of the intermediate status writes for one Node, per second and at once. Claims and
+// terminal statuses do not count.
+const (
+	stepsPerSecond = 5
+	stepsBurst     = 32
+)
+
+// Bounds of the messages that cost the cluster a read or this process much work, for one Node,
+// per second and at once. A machine that reconnects after a long time has at most a few hundred
+// results to report. It repeats them every minute.
+const (
+	unknownResultsPerSecond    = 10
+	unknownResultsBurst        = 128
+	capabilityChangesPerSecond = 1
+	capabilityChangesBurst     = 5
+)
+
 // allowance is the budget of a Node for the work of its sessions. Consecutive sessions share it,
 // so a machine gains nothing when it reconnects.
 type allowance struct {

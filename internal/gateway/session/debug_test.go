@@ -14,6 +14,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -37,22 +38,25 @@ func messagesOf(t *testing.T, lines *bytes.Buffer) []string {
 	return messages
 }
 
+// setLog replaces the log of the session and of its table.
+func (s *session) setLog(log logr.Logger) { s.service.Log, s.service.tables.Log = log, log }
+
 // serveDispatch offers a dispatch that must be claimed, and settles it with a result.
 func serveDispatch(t *testing.T, log logr.Logger, input, output string) {
 	t.Helper()
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := newStoreSession(c)
-	s.service.Log = log
+	s.setLog(log)
 	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.Spec.Input = &v1alpha1.JSON{Raw: []byte(input)}
 	d.Spec.MaxPayloadBytes = 1 << 16
-	s.noClaimAfter = d.CreationTimestamp // as if it were older than the session
-	s.queue.add(s.addStored(at, d, entry{}))
+	s.table.ClaimUntil(d.CreationTimestamp) // as if it were older than the session
+	s.addWaiting(t.Context(), at, d)
 	s.offer(t.Context())
 	s.runPending(t.Context())
 	for _, m := range []*gatewayv1.StreamNodeEventsRequest{
-		{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: refOf(d)}}},
-		{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: refOf(d),
+		{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: dispatchtable.RefOf(d)}}},
+		{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: dispatchtable.RefOf(d),
 			Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(output)}}},
 	} {
 		s.handleMessage(t.Context(), m)
@@ -93,9 +97,9 @@ func TestADispatchThatIsRefusedIsLoggedWithItsCode(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := newStoreSession(c)
 	log, lines := logTo(slog.LevelDebug)
-	s.service.Log = log
+	s.setLog(log)
 	s.facts.Declared = nil
-	s.queue.add(s.addStored(at, newDispatch(s, c, v1alpha1.DispatchQueued), entry{}))
+	s.addWaiting(t.Context(), at, newDispatch(s, c, v1alpha1.DispatchQueued))
 	s.offer(t.Context())
 	s.runPending(t.Context())
 	want := []string{"dispatch refused", "status written", "dispatch settled"}
@@ -113,8 +117,7 @@ func TestADebugLineCostsNothingWhileItIsDisabled(t *testing.T) {
 	d.Status.Error = &v1alpha1.DispatchError{Code: v1alpha1.ErrorExpired}
 	hello := &gatewayv1.Hello{DialCounter: 12345, AgentVersion: "v1"}
 	if allocated := testing.AllocsPerRun(100, func() {
-		s.debugDispatch("status written", d, "step", "settle", "phase", string(d.Status.Phase), "code", errorCode(&d.Status))
-		s.debugDispatch("dispatch settled", d)
+		dispatchtable.Debug(s.service.Log, "status written", d, "step", "settle", "phase", string(d.Status.Phase), "code", dispatchtable.ErrorCode(&d.Status))
 		s.debug("offers wait", "reason", s.id)
 		s.debugHello(hello)
 	}); allocated != 0 {
@@ -151,7 +154,7 @@ func TestTheStepsOfASessionAreFollowedInTheLogAtDebugOnly(t *testing.T) {
 			for level, want := range map[slog.Level][]string{slog.LevelDebug: tt.want, slog.LevelInfo: nil} {
 				s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
 				log, lines := logTo(level)
-				s.service.Log = log
+				s.setLog(log)
 				ctx := peer.NewContext(t.Context(), s.caller)
 				if _, err := s.service.startSession(ctx, ctx, &firstMessage{message: tt.first}); err == nil {
 					t.Fatal("the session opened")
@@ -161,16 +164,5 @@ func TestTheStepsOfASessionAreFollowedInTheLogAtDebugOnly(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A machine chooses the UID of a result, so its length in the log is bounded.
-func TestTheUIDOfAnUnknownResultIsBoundedInTheLog(t *testing.T) {
-	s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
-	log, lines := logTo(slog.LevelDebug)
-	s.service.Log = log
-	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: &gatewayv1.DispatchRef{Namespace: "other", Uid: strings.Repeat("u", 1<<16)}})
-	if !strings.Contains(lines.String(), "result of another machine dropped") || lines.Len() > 1000 {
-		t.Errorf("the log has %d bytes: %.300s", lines.Len(), lines)
 	}
 }

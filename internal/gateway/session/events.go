@@ -4,11 +4,11 @@ import (
 	"context"
 
 	"google.golang.org/grpc/codes"
-	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
@@ -18,10 +18,10 @@ func (s *session) applyEvents(ctx context.Context, n informerEvents) {
 		s.applyNode(ctx, n.node, n.nodeDeleted)
 	}
 	for _, d := range n.dispatches {
-		s.upsert(ctx, d)
+		s.do(ctx, s.table.Upsert(s.snapshot(ctx), d))
 	}
 	for uid := range n.leftDispatches {
-		s.handleLeft(ctx, uid)
+		s.do(ctx, s.table.HandleLeft(s.snapshot(ctx), uid))
 	}
 	if n.refresh {
 		s.unpublished, s.refreshing = true, true
@@ -33,6 +33,9 @@ func (s *session) applyEvents(ctx context.Context, n informerEvents) {
 	}
 	s.offer(ctx)
 }
+
+// offer fills the window of the Node with waiting dispatches.
+func (s *session) offer(ctx context.Context) { s.do(ctx, s.table.Offer(s.snapshot(ctx))) }
 
 // applyNode applies a state of the Node. It stops the session if the machine is not authorized or
 // this session is not recorded any more. Otherwise it decides about the waiting dispatches again,
@@ -46,7 +49,7 @@ func (s *session) applyNode(ctx context.Context, node *v1alpha1.Node, deleted bo
 		return
 	}
 	switch {
-	case deleted && !same, !deleted && !isNewerVersion(node.ResourceVersion, s.node.ResourceVersion):
+	case deleted && !same, !deleted && !apicall.IsNewerVersion(node.ResourceVersion, s.node.ResourceVersion):
 		return
 	case deleted, !same:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, skipRecord: true,
@@ -64,14 +67,7 @@ func (s *session) applyNode(ctx context.Context, node *v1alpha1.Node, deleted bo
 	}
 	if changed {
 		s.unpublished = true
-		for _, e := range s.queue.oldestFirst() {
-			s.reevaluate(ctx, e)
-		}
-		for _, e := range s.entries {
-			if e.offered {
-				s.advance(ctx, e)
-			}
-		}
+		s.do(ctx, s.table.ApplyNode(s.snapshot(ctx)))
 	}
 	s.publish(ctx)
 }
@@ -92,50 +88,3 @@ func (s *session) stopUnlessRecorded(node *v1alpha1.Node) bool {
 }
 
 var errReplaced = denial.New(codes.Aborted, gatewayv1.ReasonSessionReplaced, "a newer session of this Node replaced this one")
-
-// upsert applies a state of a dispatch.
-func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
-	e := s.entries[d.UID]
-	if e == nil {
-		if dispatch.Finished(d.Status) {
-			return
-		}
-		e = &entry{d: d}
-		s.entries[d.UID] = e
-		if d.Status.Phase != v1alpha1.DispatchQueued {
-			// The event is late, for a dispatch that this session has forgotten, or the dispatch
-			// is another gateway's. A live read decides.
-			s.refreshDispatch(ctx, e)
-			return
-		}
-		s.queue.add(e)
-	} else if isNewerVersion(d.ResourceVersion, e.d.ResourceVersion) {
-		e.d, e.leftWatch = d, false
-	}
-	s.reevaluate(ctx, e)
-}
-
-// reevaluate decides about an entry after its facts may have changed.
-func (s *session) reevaluate(ctx context.Context, e *entry) {
-	if !e.offered && !e.busy && !e.settled && e.result == nil {
-		s.admit(ctx, e)
-		return
-	}
-	s.advance(ctx, e)
-}
-
-// handleLeft handles a dispatch that left the watch. The event does not show whether the dispatch
-// is finished or deleted, so handleLeft reads it live unless this session settled it.
-func (s *session) handleLeft(ctx context.Context, uid types.UID) {
-	e := s.entries[uid]
-	if e == nil {
-		return
-	}
-	e.leftWatch = true
-	switch {
-	case e.settled:
-		delete(s.entries, uid)
-	case !e.busy:
-		s.refreshDispatch(ctx, e)
-	}
-}

@@ -6,7 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
@@ -25,44 +24,12 @@ func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	s.ended = true
 	s.service.metrics.ended.WithLabelValues(s.ending.reason).Inc()
 	s.log().Info("session ended", "session", s.id, "reason", s.ending.reason)
-	s.recordAcceptances(ctx)
+	s.do(ctx, s.table.RecordAcceptances(s.snapshot(ctx)))
 	s.waitForWorkers(ctx, cancel)
 	if s.ending.skipRecord || s.isReplaced() {
 		return
 	}
 	s.recordEnd(context.WithoutCancel(ctx), s.replaced)
-}
-
-// recordAcceptances records the acceptances of the machine that are not stored yet. If the machine
-// returns with a journal that does not contain them, the journal is an old copy.
-func (s *session) recordAcceptances(ctx context.Context) {
-	gateway := s.service.Gateway
-	for _, e := range s.entries {
-		if !e.acceptanceUnrecorded() || e.busy || e.result != nil {
-			continue
-		}
-		s.write(ctx, e, "dispatched", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-			return dispatch.MarkAccepted(d.Status, gateway, now), !dispatch.Finished(d.Status)
-		}, func(context.Context, error) {})
-	}
-}
-
-// unrecordedAcceptances returns the acceptances that recordAcceptances could not store any more.
-// The session must have closed.
-func (s *session) unrecordedAcceptances() map[types.UID]bool {
-	unrecorded := map[types.UID]bool{}
-	for uid, e := range s.entries {
-		if e.acceptanceUnrecorded() {
-			unrecorded[uid] = true
-		}
-	}
-	return unrecorded
-}
-
-// acceptanceUnrecorded reports whether the machine accepted the dispatch and the status does not
-// record it.
-func (e *entry) acceptanceUnrecorded() bool {
-	return e.accepted && !e.settled && !dispatch.Finished(e.d.Status) && !dispatch.Accepted(e.d.Status)
 }
 
 func (s *session) isReplaced() bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -86,7 +87,7 @@ func (s *Service) replaceCurrent(ctx context.Context, sess *session) (*session, 
 	previous.replace(ending{reason: v1alpha1.ReasonSessionReplaced, err: errReplaced})
 	select {
 	case <-previous.closed:
-		sess.previouslyAccepted = previous.unrecordedAcceptances()
+		sess.previouslyAccepted = previous.table.UnrecordedAcceptances()
 		return previous, nil
 	case <-ctx.Done():
 		s.registry.spawn(func() {
@@ -124,5 +125,6 @@ func (s *session) applyHello(hello *gatewayv1.Hello, described nodestatus.Descri
 		Certificate: certstatus.Describe(s.caller.Certificate), BundleSHA256: sha256Hex(hello.GetBundleSha256()),
 	}
 	s.bundle = s.facts.BundleSHA256
-	s.updateSkew(timeOf(hello.GetAgentTime()))
+	s.updateSkew(dispatchtable.TimeOf(hello.GetAgentTime()))
+	s.table = s.newTable()
 }

@@ -3,14 +3,9 @@ package session
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"slices"
-	"time"
 
 	"k8s.io/utils/lru"
 
-	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
@@ -43,36 +38,12 @@ func (c *schemaCache) get(text []byte) *inputschema.Schema {
 	return compiled
 }
 
-// validateInput returns the reason why the input of d violates the schema that the machine
-// declared, or "". It also returns "" if only the machine can validate the input. That is so
-// without a schema, and with a schema that is invalid, costly or was changed to be stored. It is
-// also so with an input too large to check.
-func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
-	name := d.Spec.Capability
-	at := slices.IndexFunc(s.facts.Declared, func(c v1alpha1.NodeCapability) bool { return c.Name == name })
-	if at < 0 || s.facts.Declared[at].InputSchema == nil || s.facts.AlteredSchemas[name] {
-		return ""
+// checkInput returns an error if the input violates the schema. It returns nil if only the machine
+// can validate the input: with a schema that is invalid or costly, or an input too large to check.
+func (c *schemaCache) checkInput(schema, input []byte) error {
+	err := c.get(schema).CheckWithin(input, maxCheckSteps)
+	if errors.Is(err, inputschema.ErrTooExpensive) {
+		return nil
 	}
-	input := []byte("{}")
-	if d.Spec.Input != nil {
-		input = d.Spec.Input.Raw
-	}
-	err := s.service.schemaCache.get(s.facts.Declared[at].InputSchema.Raw).CheckWithin(input, maxCheckSteps)
-	if err == nil || errors.Is(err, inputschema.ErrTooExpensive) {
-		return ""
-	}
-	return fmt.Sprintf("%v (capability %s of node %q: see inputSchema in its status.capabilities)", err, name, s.key.Name)
-}
-
-// rejectInput returns a decision that ends a dispatch for its invalid input, if no other reason
-// ends it.
-func (s *session) rejectInput(reason string) nodeDecision {
-	declared := s.facts.Declared
-	return func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-		verdict := dispatch.Admit(d, node, declared, now)
-		if verdict.Kind == dispatch.VerdictOffer {
-			return dispatch.RejectInvalidInput(d.Status, reason, now), true
-		}
-		return verdict.Status, verdict.Kind == dispatch.VerdictSettle
-	}
+	return err
 }

@@ -47,42 +47,13 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 	}
 }
 
-// The session wakes at the next deadline of each entry.
-func TestTheAlarmIsForTheNextThingThatTimeChanges(t *testing.T) {
-	const never = 24 * time.Hour
-	for name, tt := range map[string]struct {
-		e     entry
-		phase v1alpha1.DispatchPhase
-		want  time.Duration
-	}{
-		"it expires":      {entry{}, v1alpha1.DispatchQueued, 60 * time.Second},
-		"it is overdue":   {entry{offered: true}, v1alpha1.DispatchDispatched, (60 + 30 + 30) * time.Second},
-		"it is busy":      {entry{offered: true, busy: true}, v1alpha1.DispatchDispatched, never},
-		"it is settled":   {entry{offered: true, settled: true}, v1alpha1.DispatchDispatched, never},
-		"it has a result": {entry{offered: true, result: succeededResult()}, v1alpha1.DispatchDispatched, never},
-		"it has ended":    {entry{offered: true}, v1alpha1.DispatchFailed, never},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := clocktesting.NewFakeClock(noon.Time)
-			s := newBlockedSession(c)
-			s.wakeAt = noon.Add(never)
-			tt.e.d = newDispatch(s, c, tt.phase)
-			if s.setAlarm(&tt.e); !s.wakeAt.Equal(noon.Add(tt.want)) {
-				t.Errorf("the session wakes after %s, want %s", s.wakeAt.Sub(noon.Time), tt.want)
-			}
-		})
-	}
-}
-
 func TestANewSpecOfTheNodeIsAppliedToWhatWaits(t *testing.T) {
 	for name, generation := range map[string]int64{"the same spec": 1, "a new spec": 2} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, _, _ := newStoreSession(c)
+			s, at, _ := newStoreSession(c)
 			s.publishing, s.node.Generation = true, 1
-			d := newDispatch(s, c, v1alpha1.DispatchQueued)
-			s.entries[d.UID] = &entry{d: d}
-			s.queue.add(s.entries[d.UID])
+			s.addWaiting(t.Context(), at, newDispatch(s, c, v1alpha1.DispatchQueued))
 			node := s.node.DeepCopy()
 			node.ResourceVersion, node.Generation, node.Spec.CapabilityPolicy.Allow = "2", generation, nil
 			s.applyNode(t.Context(), node, false)
@@ -120,20 +91,6 @@ func TestTheNodeThatCountsIsTheNewestOfItsUID(t *testing.T) {
 	}
 }
 
-// A result that arrived before the offer is settled, not offered again.
-func TestAnEntryWithAResultIsSettled(t *testing.T) {
-	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := newStoreSession(c)
-	d := newDispatch(s, c, v1alpha1.DispatchQueued)
-	d.ResourceVersion = "1"
-	e := s.addStored(at, d, entry{result: succeededResult()})
-	s.reevaluate(t.Context(), e)
-	s.runPending(t.Context())
-	if at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || s.queue.len() != 0 {
-		t.Errorf("phase %s, %d wait", at.dispatch.Status.Phase, s.queue.len())
-	}
-}
-
 func TestADispatchWithoutRoomForAStatusIsHeldByTheMachine(t *testing.T) {
 	list := []*v1alpha1.CapabilityDispatch{{ObjectMeta: metav1.ObjectMeta{UID: "room"}}, {ObjectMeta: metav1.ObjectMeta{UID: "none"}}, {ObjectMeta: metav1.ObjectMeta{UID: "journaled"}}}
 	known := &gatewayv1.UnsettledDispatch{State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED}
@@ -143,38 +100,31 @@ func TestADispatchWithoutRoomForAStatusIsHeldByTheMachine(t *testing.T) {
 	}
 }
 
+// Only a dispatch that the journal does not hold is offered. The end of a dispatch that was in an
+// old copy of the journal is sent to the machine.
 func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := newBlockedSession(c)
-	s.journalRolledBack = true
-	queued, accepted, running, ended := newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchDispatched),
-		newDispatch(s, c, v1alpha1.DispatchDispatched), newDispatch(s, c, v1alpha1.DispatchFailed)
-	s.createEntries([]*v1alpha1.CapabilityDispatch{nil, queued, accepted, running, ended}, map[types.UID]*gatewayv1.UnsettledDispatch{
-		accepted.UID: {State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED}, running.UID: {State: gatewayv1.UnsettledDispatch_STATE_RUNNING},
-	})
-	if len(s.entries) != 3 || s.queue.len() != 1 || len(s.inFlight) != 2 || len(s.unverified) != 1 {
-		t.Fatalf("%d entries, %d wait, %d in flight, %d in doubt", len(s.entries), s.queue.len(), len(s.inFlight), len(s.unverified))
-	}
-	if e := s.entries[queued.UID]; e.offered || e.accepted {
-		t.Error("a dispatch that the machine does not know is offered")
-	}
-	for d, stage := range map[*v1alpha1.CapabilityDispatch]gatewayv1.Clearance_Stage{accepted: 0, running: stageStart} {
-		if e := s.entries[d.UID]; !e.offered || !e.accepted || e.stage != stage {
-			t.Errorf("offered %t, accepted %t, stage %s, want %s", e.offered, e.accepted, e.stage, stage)
-		}
-	}
-}
-
-// A dispatch that ended within a second after the stored creation time of the Node counts as an
-// earlier machine's: creation times are truncated to seconds.
-func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
-	s := &session{key: pcKey, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
-	for after, want := range map[time.Duration]bool{-time.Second: false, time.Second - time.Microsecond: false, time.Second: true} {
-		ended := metav1.NewMicroTime(noon.Add(after))
-		d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace},
-			Spec: v1alpha1.CapabilityDispatchSpec{NodeName: pcKey.Name}, Status: v1alpha1.CapabilityDispatchStatus{CompletedTime: &ended}}
-		if got := s.belongsToNode(d); got != want {
-			t.Errorf("a dispatch that ended %s after its Node was made: %t, want %t", after, got, want)
-		}
+	for name, rolledBack := range map[string]bool{"the newest journal": false, "an old copy": true} {
+		t.Run(name, func(t *testing.T) {
+			s, _, _ := newStoreSession(c)
+			s.journalRolledBack, s.node.Spec.MaxInFlight = rolledBack, 9
+			queued, accepted, running, ended := newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchDispatched),
+				newDispatch(s, c, v1alpha1.DispatchDispatched), newDispatch(s, c, v1alpha1.DispatchFailed)
+			s.loadTable(t.Context(), []*v1alpha1.CapabilityDispatch{nil, queued, accepted, running, ended}, map[types.UID]*gatewayv1.UnsettledDispatch{
+				accepted.UID: {State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED}, running.UID: {State: gatewayv1.UnsettledDispatch_STATE_RUNNING},
+			})
+			for _, d := range []*v1alpha1.CapabilityDispatch{queued, accepted, running} {
+				if !s.table.Has(d.UID) {
+					t.Errorf("the session does not know a dispatch in phase %s", d.Status.Phase)
+				}
+			}
+			if s.table.Has(ended.UID) || len(s.unverified) == 1 != rolledBack {
+				t.Errorf("a finished dispatch is known: %t, %d in doubt", s.table.Has(ended.UID), len(s.unverified))
+			}
+			s.offer(t.Context())
+			if s.offersSent() != 1 || s.sent()[0].GetOffer().GetDispatch().GetUid() != string(queued.UID) {
+				t.Errorf("sent %v, want an offer of the queued dispatch", s.sent())
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
 
@@ -24,11 +25,11 @@ type Mailbox interface {
 // handleWrite counts and logs a write of the mailbox.
 func (s *Service) handleWrite(step string, stored *v1alpha1.CapabilityDispatch) {
 	s.metrics.writes.WithLabelValues(step).Inc()
-	s.debugDispatch("status written", stored, "step", step, "phase", string(stored.Status.Phase), "code", errorCode(&stored.Status))
+	dispatchtable.Debug(s.Log, "status written", stored, "step", step, "phase", string(stored.Status.Phase), "code", dispatchtable.ErrorCode(&stored.Status))
 }
 
 // handleConflict counts and logs a write of the mailbox that conflicted.
 func (s *Service) handleConflict(step string, d *v1alpha1.CapabilityDispatch) {
 	s.metrics.conflicts.Inc()
-	s.debugDispatch("status write conflicted", d, "step", step)
+	dispatchtable.Debug(s.Log, "status write conflicted", d, "step", step)
 }

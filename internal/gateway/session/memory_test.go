@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -43,18 +44,6 @@ func TestLagIsTheAgeOfTheNewestOwnWriteTheWatchHasShown(t *testing.T) {
 	f.reset()
 	if err := f.check(time.Minute); err != nil {
 		t.Errorf("a gateway that held no Node is stale: %v", err)
-	}
-}
-
-func TestNewer(t *testing.T) {
-	cases := []struct {
-		a, b string
-		want bool
-	}{{"10", "9", true}, {"9", "10", false}, {"10", "10", false}, {"odd", "10", true}, {"odd", "odd", false}}
-	for _, c := range cases {
-		if got := isNewerVersion(c.a, c.b); got != c.want {
-			t.Errorf("newer(%s, %s) = %t, want %t", c.a, c.b, got, c.want)
-		}
 	}
 }
 
@@ -135,13 +124,13 @@ func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 
 func TestInboxKeepsTheNewestAndWakesOnce(t *testing.T) {
 	b := newInbox()
-	d := newEntry(1, "a").d
+	d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}}
 	newest := d.DeepCopy()
 	newest.ResourceVersion = "2"
 	b.putDispatch(d)
 	b.putDispatch(newest)
 	b.putLeftDispatch("b")
-	b.putDispatch(newEntry(1, "b").d)
+	b.putDispatch(&v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "b"}})
 	b.putNode(&v1alpha1.Node{}, false)
 	if len(b.wake) != 1 {
 		t.Errorf("%d wake-ups, want 1", len(b.wake))

@@ -6,57 +6,13 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/types/known/timestamppb"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
-
-func progressOf(d *v1alpha1.CapabilityDispatch, percent uint32) *gatewayv1.StreamNodeEventsRequest {
-	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
-		Progress: &gatewayv1.Progress{Dispatch: refOf(d), Percent: percent}}}
-}
-
-func TestAMessageCountsForADispatchThatWasOfferedAndHasNoResult(t *testing.T) {
-	for name, tt := range map[string]struct {
-		e    entry
-		want bool
-	}{
-		"offered":       {entry{offered: true}, true},
-		"not offered":   {entry{}, false},
-		"settled":       {entry{offered: true, settled: true}, false},
-		"with a result": {entry{offered: true, busy: true, result: &dispatch.Result{}}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := clocktesting.NewFakeClock(noon.Time)
-			s := newBlockedSession(c)
-			tt.e.d = newDispatch(s, c, v1alpha1.DispatchQueued)
-			s.entries[tt.e.d.UID] = &tt.e
-			s.handleMessage(t.Context(), progressOf(tt.e.d, 40))
-			if counted := tt.e.accepted && tt.e.stage == stageStart; counted != tt.want {
-				t.Errorf("the message counts: %t, want %t", counted, tt.want)
-			}
-			s.handleMessage(t.Context(), progressOf(newDispatch(s, c, v1alpha1.DispatchQueued), 40)) // an unknown dispatch
-		})
-	}
-}
-
-func TestProgressIsAtMostAHundredPercent(t *testing.T) {
-	for sent, want := range map[uint32]int32{0: 0, 40: 40, 100: 100, 101: 100, 1 << 31: 100} {
-		c := clocktesting.NewFakeClock(noon.Time)
-		s := newBlockedSession(c)
-		e := &entry{d: newDispatch(s, c, v1alpha1.DispatchQueued), offered: true, busy: true}
-		s.entries[e.d.UID] = e
-		if s.handleMessage(t.Context(), progressOf(e.d, sent)); e.progress.Percent != want {
-			t.Errorf("%d %% are %d %%, want %d", sent, e.progress.Percent, want)
-		}
-	}
-}
 
 // The skew of a clock is published when it crosses the limit, in either direction.
 func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
@@ -126,15 +82,5 @@ func TestAChangeThatIsReplacedIsCountedAsThrottled(t *testing.T) {
 	}
 	if got := counted.GetCounter().GetValue(); got != replaced {
 		t.Errorf("%v changes are counted, want %d", got, replaced)
-	}
-}
-
-func TestATimeThatIsMissingOrOutOfRangeIsZero(t *testing.T) {
-	for sent, want := range map[*timestamppb.Timestamp]time.Time{
-		nil: {}, {Seconds: 1 << 60}: {}, {Nanos: -1}: {}, timestamppb.New(noon.Time): noon.Time,
-	} {
-		if got := timeOf(sent); !got.Equal(want) {
-			t.Errorf("timeOf(%v) = %s, want %s", sent, got, want)
-		}
 	}
 }

@@ -2,6 +2,8 @@ package session
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
 // metrics holds the metrics of the sessions. Label values are bounded: Node names are never used.
@@ -48,3 +50,17 @@ func newMetrics(registerer prometheus.Registerer, sessions, lag func() float64) 
 	}
 	return m
 }
+
+// Offered implements dispatchtable.Observer.
+func (m *metrics) Offered() { m.offers.Inc() }
+
+// Settled implements dispatchtable.Observer.
+func (m *metrics) Settled(phase v1alpha1.DispatchPhase) {
+	m.settled.WithLabelValues(string(phase)).Inc()
+}
+
+// ForeignResult implements dispatchtable.Observer.
+func (m *metrics) ForeignResult() { m.foreign.Inc() }
+
+// ResultThrottled implements dispatchtable.Observer.
+func (m *metrics) ResultThrottled() { m.throttled.WithLabelValues(throttledResult).Inc() }

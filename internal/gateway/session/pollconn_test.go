@@ -16,12 +16,17 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
+func settledOf(uid string) *gatewayv1.StreamNodeEventsResponse {
+	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{
+		Settled: &gatewayv1.Settled{Dispatch: &gatewayv1.DispatchRef{Uid: uid}}}}
+}
+
 func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
 		send := func(uid string) {
 			t.Helper()
-			if err := c.Send(settledMessage(&gatewayv1.DispatchRef{Uid: uid})); err != nil {
+			if err := c.Send(settledOf(uid)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,7 +108,7 @@ func TestANewerPollTakesTheAnswer(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if err := c.Send(settledMessage(&gatewayv1.DispatchRef{Uid: "a"})); err != nil {
+		if err := c.Send(settledOf("a")); err != nil {
 			t.Fatal(err)
 		}
 		for i, ended := range polls {

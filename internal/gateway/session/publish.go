@@ -6,6 +6,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -50,7 +51,7 @@ func (s *session) handlePublished(ctx context.Context, stored *v1alpha1.Node, er
 		return
 	}
 	s.lastWrite.Store(s.service.Clock.Now().UnixNano())
-	if isNewerVersion(stored.ResourceVersion, s.node.ResourceVersion) {
+	if apicall.IsNewerVersion(stored.ResourceVersion, s.node.ResourceVersion) {
 		s.node = stored
 	}
 	s.publish(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
 
@@ -158,7 +159,7 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.createEntries(stored, withUnwritable(journal, stored, unwritable))
+	s.loadTable(ctx, stored, withUnwritable(journal, stored, unwritable))
 	return nil
 }
 
@@ -173,34 +174,19 @@ func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*
 	return journal
 }
 
-// createEntries creates the entries of a new session.
-func (s *session) createEntries(list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
-	s.entries, s.inFlight, s.queue = map[types.UID]*entry{}, map[types.UID]struct{}{}, queue{}
-	now := s.service.Clock.Now()
+// loadTable fills the table of a new session.
+func (s *session) loadTable(ctx context.Context, list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
+	var unfinished []*v1alpha1.CapabilityDispatch
 	for _, d := range list {
-		if d == nil {
-			continue
+		switch {
+		case d == nil:
+		case !dispatch.Finished(d.Status):
+			unfinished = append(unfinished, d)
+		case s.journalRolledBack:
+			s.unverified = append(s.unverified, dispatchtable.RefOf(d))
 		}
-		if dispatch.Finished(d.Status) {
-			if s.journalRolledBack {
-				s.unverified = append(s.unverified, refOf(d))
-			}
-			continue
-		}
-		e := &entry{d: d}
-		s.entries[d.UID] = e
-		known := journal[d.UID]
-		if known == nil {
-			s.queue.add(e)
-			continue
-		}
-		e.offered, e.offeredAt = true, now
-		e.markAccepted(s.service.Time.Now())
-		if known.GetState() != gatewayv1.UnsettledDispatch_STATE_ACCEPTED {
-			e.stage = gatewayv1.Clearance_STAGE_START
-		}
-		s.inFlight[d.UID] = struct{}{}
 	}
+	s.table.Load(s.snapshot(ctx), unfinished, journal)
 }
 
 // recordSession writes the session to Node.status. Every dispatch created before the write returned
@@ -218,10 +204,11 @@ func (s *session) recordSession(ctx context.Context, node *v1alpha1.Node) error 
 		return err
 	}
 	s.node, s.facts.CloneSuspected = stored, false // The condition stays for cloneMemory.
-	s.noClaimAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
-	if s.noClaimAfter.Before(&s.facts.Started) {
-		s.noClaimAfter = s.facts.Started
+	claimUntil := metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
+	if claimUntil.Before(&s.facts.Started) {
+		claimUntil = s.facts.Started
 	}
+	s.table.ClaimUntil(claimUntil)
 	now := s.service.Clock.Now()
 	s.lastWrite.Store(now.UnixNano())
 	s.lastMessageAt = now

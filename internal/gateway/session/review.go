@@ -16,23 +16,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 )
 
 const (
-	// reviewTTL is the time that the result of a review is valid.
-	reviewTTL = 5 * time.Second
 	// maxCachedReviews bounds the cached results.
 	maxCachedReviews = 1024
 	// serviceAccountPrefix is the prefix of the user names of ServiceAccounts. Namespace and name
 	// follow.
 	serviceAccountPrefix = "system:serviceaccount:"
-)
-
-// Values of the label outcome of metrics.reviews.
-const (
-	reviewAllowed = "allowed"
-	reviewRefused = "refused"
-	reviewFailed  = "failed"
 )
 
 // reviewCache caches the results of reviews of requesters, for all sessions.
@@ -42,18 +34,8 @@ func newReviewCache(clock utilcache.Clock) *reviewCache {
 	return &reviewCache{utilcache.NewLRUExpireCacheWithClock(maxCachedReviews, clock)}
 }
 
-// reviewDue reports whether the requester's right must be reviewed before the next step, because
-// the dispatch is at least ReviewAfter old.
-func (s *Service) reviewDue(d *v1alpha1.CapabilityDispatch) bool {
-	return s.Time.Now().Sub(d.CreationTimestamp.Time) >= s.ReviewAfter
-}
-
 // review returns whether the requester of d may still invoke its capability, from the API server.
-// A dispatch younger than ReviewAfter costs no request.
 func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (dispatch.Review, error) {
-	if !s.reviewDue(d) {
-		return dispatch.ReviewNotDue, nil
-	}
 	key := reviewKey(d)
 	if cached, ok := s.reviewCache.cache.Get(key); ok {
 		return cached.(dispatch.Review), nil
@@ -62,15 +44,15 @@ func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (d
 	defer cancel()
 	allowed, err := s.requesterAllowed(ctx, &d.Spec, d)
 	if err != nil {
-		s.metrics.reviews.WithLabelValues(reviewFailed).Inc()
+		s.metrics.reviews.WithLabelValues(dispatchtable.ReviewFailed).Inc()
 		return dispatch.ReviewMissing, fmt.Errorf("review the requester of dispatch %s/%s: %w", d.Namespace, d.Name, err)
 	}
-	result, outcome := dispatch.ReviewRefused, reviewRefused
+	result, outcome := dispatch.ReviewRefused, dispatchtable.ReviewRefused
 	if allowed {
-		result, outcome = dispatch.ReviewPassed, reviewAllowed
+		result, outcome = dispatch.ReviewPassed, dispatchtable.ReviewAllowed
 	}
 	s.metrics.reviews.WithLabelValues(outcome).Inc()
-	s.reviewCache.cache.Add(key, result, reviewTTL)
+	s.reviewCache.cache.Add(key, result, dispatchtable.ReviewTTL)
 	return result, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 )
 
 // everybody allows each review.
@@ -124,9 +125,9 @@ func TestAnOfferCostsAtMostTwoReviews(t *testing.T) {
 			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.ResourceVersion, d.Spec.ExpirySeconds, d.Spec.Capability = "1", 3600, name
 			if tt.claimed {
-				s.noClaimAfter = metav1.NewTime(noon.Add(time.Second))
+				s.table.ClaimUntil(metav1.NewTime(noon.Add(time.Second)))
 			}
-			s.queue.add(s.addStored(at, d, entry{}))
+			s.addWaiting(t.Context(), at, d)
 			c.Step(tt.age)
 			s.service.lease.renewed = c.Now()
 			s.offer(t.Context())
@@ -155,7 +156,7 @@ func TestTheStepsWithinReviewTTLShareAReview(t *testing.T) {
 	for _, tt := range []struct {
 		after   time.Duration
 		reviews int
-	}{{0, 1}, {reviewTTL - time.Second, 1}, {2 * time.Second, 2}} {
+	}{{0, 1}, {dispatchtable.ReviewTTL - time.Second, 1}, {2 * time.Second, 2}} {
 		c.Step(tt.after)
 		if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewPassed || err != nil || len(at.reviewed) != tt.reviews {
 			t.Errorf("%s later: %v, %v after %d SubjectAccessReviews, want %d", tt.after, got, err, len(at.reviewed), tt.reviews)

@@ -14,6 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
@@ -28,6 +29,7 @@ type Service struct {
 	watchLag       *watchLag
 	lease          *lease
 	mailbox        Mailbox
+	tables         dispatchtable.Settings
 	metrics        *metrics
 	nodeWrites     *rate.Limiter
 	registrations  *registrations
@@ -73,6 +75,11 @@ func New(options Options) *Service {
 		Client: options.Client, Reader: options.Reader, Time: options.Time, Clock: options.Clock,
 		OnWrite:    s.handleWrite,
 		OnConflict: s.handleConflict,
+	}
+	s.tables = dispatchtable.Settings{
+		Gateway: options.Gateway, DispatchedDelay: options.DispatchedDelay, MaxQueued: options.MaxQueued,
+		ReportGrace: options.ReportGrace, ReviewAfter: options.ReviewAfter,
+		OffersBlocked: s.Check, CheckInput: s.schemaCache.checkInput, Observer: s.metrics, Log: options.Log,
 	}
 	return s
 }

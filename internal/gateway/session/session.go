@@ -9,12 +9,12 @@ import (
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
@@ -68,17 +68,13 @@ type session struct {
 	// owned
 	facts         nodestatus.Facts
 	node          *v1alpha1.Node
-	noClaimAfter  metav1.Time // younger dispatches need no claim; at least facts.started
-	entries       map[types.UID]*entry
-	queue         queue
+	table         *dispatchtable.Table
 	ended         bool
 	endRecorded   bool      // the end is recorded, or Node.status does not describe this session any more
 	draining      bool      // no new offers; running dispatches may finish
 	wakeAt        time.Time // local clock
 	lastMessageAt time.Time // local clock
 	maxAgeAt      time.Time // local clock: the session reaches its maximum age then
-	// inFlight are the dispatches in the window: claimed or offered, without a result.
-	inFlight map[types.UID]struct{}
 	*allowance
 	// pendingCapabilities is the newest CapabilitiesChanged that is not applied yet.
 	pendingCapabilities *gatewayv1.CapabilitiesChanged

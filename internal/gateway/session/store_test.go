@@ -24,6 +24,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -134,8 +135,8 @@ func newStoreSession(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 		Status: v1alpha1.NodeStatus{SessionID: s.id, SessionStartedTime: &metav1.Time{Time: c.Now().Add(-time.Minute)}}}
 	s.caller.PublicKeySHA256 = "pin"
 	s.facts.Declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
-	s.noClaimAfter = *s.node.Status.SessionStartedTime
-	s.entries, s.inFlight = map[types.UID]*entry{}, map[types.UID]struct{}{}
+	s.table = s.newTable()
+	s.table.ClaimUntil(*s.node.Status.SessionStartedTime)
 	s.lastMessageAt, s.maxAgeAt = c.Now(), c.Now().Add(time.Hour*1000)
 	at.node = s.node.DeepCopy()
 	return s, at, gate
@@ -150,30 +151,47 @@ func (s *session) runPending(ctx context.Context) {
 	}
 }
 
-// addStored adds a stored dispatch to the session.
-func (s *session) addStored(at *store, d *v1alpha1.CapabilityDispatch, e entry) *entry {
-	e.d = d
+// addWaiting adds a stored dispatch that waits for its offer.
+func (s *session) addWaiting(ctx context.Context, at *store, d *v1alpha1.CapabilityDispatch) {
 	at.dispatch = d.DeepCopy()
-	s.entries[d.UID] = &e
-	return &e
+	s.table.Load(s.snapshot(ctx), []*v1alpha1.CapabilityDispatch{d}, nil)
 }
 
-func TestAMachineMayForgetOnlyAResultThatIsStored(t *testing.T) {
-	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := newStoreSession(c)
-	d := newDispatch(s, c, v1alpha1.DispatchQueued)
-	s.addStored(at, d, entry{offered: true, accepted: true})
-	at.beforeWrite = func() {
-		if s.settledSent() {
-			t.Error("Settled was sent before the status was stored")
+// addAccepted adds a stored dispatch that the machine accepted in an earlier session.
+func (s *session) addAccepted(ctx context.Context, at *store, d *v1alpha1.CapabilityDispatch) {
+	at.dispatch = d.DeepCopy()
+	s.table.Load(s.snapshot(ctx), []*v1alpha1.CapabilityDispatch{d}, journalWith(d))
+}
+
+// journalWith returns a journal that holds d as accepted.
+func journalWith(d *v1alpha1.CapabilityDispatch) map[types.UID]*gatewayv1.UnsettledDispatch {
+	return map[types.UID]*gatewayv1.UnsettledDispatch{d.UID: {Dispatch: dispatchtable.RefOf(d), State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED}}
+}
+
+// offersSent returns the number of sent offers.
+func (s *session) offersSent() (n int) {
+	for _, m := range s.sent() {
+		if m.GetOffer() != nil {
+			n++
 		}
 	}
-	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
-		Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(`1`)})
-	s.runPending(t.Context())
-	if at.writes != 1 || at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || !s.settledSent() {
-		t.Errorf("%d writes, phase %s, settled %t: want the result stored, then settled", at.writes, at.dispatch.Status.Phase, s.settledSent())
+	return n
+}
+
+// isStopped reports whether the session was stopped.
+func (s *session) isStopped() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
 	}
+}
+
+// succeededResult returns the result of a run that the machine reports.
+func succeededResult(d *v1alpha1.CapabilityDispatch) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{
+		Dispatch: dispatchtable.RefOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(`1`)}}}
 }
 
 // A newer session may have replaced this one and offered the dispatch. Then this session cannot
@@ -185,11 +203,11 @@ func TestOnlyTheRecordedSessionSaysThatADispatchNeverStarted(t *testing.T) {
 			s, at, _ := newStoreSession(c)
 			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.Spec.Cancel = true
-			e := s.addStored(at, d, entry{})
+			at.dispatch = d.DeepCopy()
 			if id != "" {
 				at.node.Status.SessionID, at.node.ResourceVersion = id, "2"
 			}
-			s.reevaluate(t.Context(), e)
+			s.applyEvents(t.Context(), informerEvents{dispatches: map[types.UID]*v1alpha1.CapabilityDispatch{d.UID: d}})
 			s.runPending(t.Context())
 			if stored := at.writes == 1 && at.dispatch.Status.Execution == v1alpha1.ExecutionNotStarted; stored != (id == "") {
 				t.Errorf("%d writes, status %+v", at.writes, at.dispatch.Status)
@@ -210,13 +228,16 @@ func TestAJournalThatHoldsADispatchClaimsIt(t *testing.T) {
 			at.dispatch = d.DeepCopy()
 			journal := map[types.UID]*gatewayv1.UnsettledDispatch{}
 			if journaled {
-				journal[d.UID] = &gatewayv1.UnsettledDispatch{Dispatch: refOf(d), State: gatewayv1.UnsettledDispatch_STATE_RUNNING}
+				journal[d.UID] = &gatewayv1.UnsettledDispatch{Dispatch: dispatchtable.RefOf(d), State: gatewayv1.UnsettledDispatch_STATE_RUNNING}
 			}
 			if err := s.reconcileAll(t.Context(), s.node, []v1alpha1.CapabilityDispatch{*d}, journal, false); err != nil {
 				t.Fatal(err)
 			}
-			if claimed := at.dispatch.Status.Phase == v1alpha1.DispatchDispatched; claimed != journaled || s.entries[d.UID].offered != journaled {
-				t.Errorf("phase %s, offered %t", at.dispatch.Status.Phase, s.entries[d.UID].offered)
+			if s.offer(t.Context()); s.offersSent() == 0 != journaled || !s.table.Has(d.UID) {
+				t.Errorf("%d offers of a dispatch that the machine has: %t", s.offersSent(), journaled)
+			}
+			if claimed := at.dispatch.Status.Phase == v1alpha1.DispatchDispatched; claimed != journaled {
+				t.Errorf("phase %s, want it claimed: %t", at.dispatch.Status.Phase, journaled)
 			}
 		})
 	}
@@ -247,24 +268,6 @@ func TestAJournalThatForgotAnAcceptanceIsFound(t *testing.T) {
 	}
 }
 
-func TestAResultCountsOnlyForTheDispatchesOfItsMachine(t *testing.T) {
-	c := clocktesting.NewFakeClock(noon.Time)
-	s, _, _ := newStoreSession(c)
-	own, other, older := newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchFailed)
-	other.Spec.NodeName = "another"
-	s.node.CreationTimestamp = noon
-	ended := metav1.NewMicroTime(noon.Add(-time.Minute))
-	older.Status.CompletedTime = &ended
-	for _, tt := range []struct {
-		d    *v1alpha1.CapabilityDispatch
-		want bool
-	}{{own, true}, {other, false}, {older, false}} {
-		if got := s.belongsToNode(tt.d); got != tt.want {
-			t.Errorf("a dispatch of %s that ended at %v concerns this machine: %t, want %t", tt.d.Spec.NodeName, tt.d.Status.CompletedTime, got, tt.want)
-		}
-	}
-}
-
 // Each row is a precondition of an offer. Without it the dispatch waits in the queue.
 func TestNothingIsOfferedWithout(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -283,9 +286,9 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 		"a proven spec": {func(s *session, _ *openGate, _ *clocktesting.FakeClock) {
 			s.node.Status.ProvenSpec = &v1alpha1.ProvenSpec{}
 		}, false},
-		"a certificate that lasts":                {func(s *session, _ *openGate, c *clocktesting.FakeClock) { s.caller = identityExpiring(s, c.Now()) }, false},
+		"a certificate that lasts":                {func(s *session, _ *openGate, c *clocktesting.FakeClock) { setCertificateExpiry(s, c.Now()) }, false},
 		"a session that goes on":                  {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.draining = true }, false},
-		"a window with room":                      {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.inFlight["another"] = struct{}{} }, false},
+		"a window with room":                      {fillWindow, false},
 		"a watch that has shown the latest words": {makeWatchStale, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,8 +298,9 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.Spec.ExpirySeconds = 3600
 			at.allow = func(authorizationv1.SubjectAccessReviewSpec) bool { return true }
-			s.queue.add(s.addStored(at, d, entry{}))
+			at.dispatch = d.DeepCopy()
 			tt.lose(s, gate, c)
+			s.do(t.Context(), s.table.Upsert(s.snapshot(t.Context()), d))
 			s.offer(t.Context())
 			s.runPending(t.Context())
 			if offered := len(s.sent()) == 1 && s.sent()[0].GetOffer() != nil; offered != tt.offer {
@@ -308,11 +312,16 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 
 var testLease = coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName("gw")}}
 
-// identityExpiring returns the caller of a session with a certificate that expires at end.
-func identityExpiring(s *session, end time.Time) peer.Identity {
-	id := s.caller
-	id.Certificate = &x509.Certificate{NotAfter: end}
-	return id
+// setCertificateExpiry replaces the certificate of a session without dispatches.
+func setCertificateExpiry(s *session, end time.Time) {
+	s.caller.Certificate = &x509.Certificate{NotAfter: end}
+	s.table = s.newTable()
+}
+
+// fillWindow makes the machine hold another dispatch.
+func fillWindow(s *session, _ *openGate, c *clocktesting.FakeClock) {
+	another := newDispatch(s, c, v1alpha1.DispatchDispatched)
+	s.table.Load(s.snapshot(context.Background()), []*v1alpha1.CapabilityDispatch{another}, journalWith(another))
 }
 
 // makeWatchStale makes the Node watch lag by more than StaleAfter.
@@ -332,14 +341,15 @@ func TestTheRequesterIsReviewedWithAllThatAdmissionKnew(t *testing.T) {
 		return r.User == "rita" && r.UID == "7" && slices.Equal(r.Groups, []string{"crew"}) &&
 			a.Namespace == d.Namespace && a.Verb == "invoke" && a.Group == "mooring.dev" && a.Resource == "capabilities" && a.Name == "echo"
 	}
-	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewNotDue || err != nil || len(at.reviewed) != 0 {
-		t.Errorf("a young dispatch: %v, %v after %d reviews", got, err, len(at.reviewed))
+	s.recheck(t.Context(), &dispatchtable.Recheck{Dispatch: d})
+	if len(at.reviewed) != 0 {
+		t.Errorf("a young dispatch: %d reviews", len(at.reviewed))
 	}
 	c.Step(s.service.ReviewAfter)
 	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewPassed || err != nil {
 		t.Errorf("%v, %v for %+v", got, err, at.reviewed)
 	}
-	c.Step(reviewTTL + time.Second)
+	c.Step(dispatchtable.ReviewTTL + time.Second)
 	at.allow = nil
 	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewRefused || err != nil {
 		t.Errorf("after the right was lost: %v, %v", got, err)
@@ -366,38 +376,6 @@ func TestAServiceAccountOfTheSameNameIsAnother(t *testing.T) {
 			at.account = &tt.account
 			if got, err := s.service.serviceAccountExists(t.Context(), &d.Spec, d); got != tt.want || err != nil {
 				t.Errorf("it exists: %t, %v, want %t", got, err, tt.want)
-			}
-		})
-	}
-}
-
-// An approved dispatch is cleared only if its rights still hold after the response of the API
-// server.
-func TestAYesIsClearedOnlyWithTheRightsOfThisMoment(t *testing.T) {
-	for name, tt := range map[string]struct {
-		lose  func(*store, *openGate)
-		clear bool
-	}{
-		"nothing is lost":      {func(*store, *openGate) {}, true},
-		"suspended meanwhile":  {func(at *store, _ *openGate) { at.node.Spec.DesiredState = v1alpha1.NodeSuspended }, false},
-		"disproved meanwhile":  {func(_ *store, g *openGate) { g.err = errors.New("disproved") }, false},
-		"taken over meanwhile": {func(at *store, _ *openGate) { at.node.Status.SessionID = "newer" }, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, gate := newStoreSession(c)
-			s.clearanceSupported, s.publishing = true, true
-			e := s.addStored(at, newDispatch(s, c, v1alpha1.DispatchAwaitingLocalMediation),
-				entry{offered: true, accepted: true, approvalRequest: &approvalRequest{user: "ada"}, approved: true, stage: gatewayv1.Clearance_STAGE_ASK})
-			tt.lose(at, gate)
-			at.node.ResourceVersion = "2"
-			s.updateClearance(t.Context(), e)
-			s.runPending(t.Context())
-			cleared := slices.ContainsFunc(s.sent(), func(m *gatewayv1.StreamNodeEventsResponse) bool {
-				return m.GetClearance().GetStage() == gatewayv1.Clearance_STAGE_START
-			})
-			if cleared != tt.clear {
-				t.Errorf("sent %v, want a clearance to start: %t", s.sent(), tt.clear)
 			}
 		})
 	}

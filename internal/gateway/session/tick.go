@@ -9,7 +9,6 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
@@ -19,8 +18,7 @@ const missedHeartbeats = 3
 // staleFactor times Options.StaleAfter is the lag of the Node watch at which sessions close.
 const staleFactor = 5
 
-// tick handles everything that is due and sets the next alarm. It is the only function that
-// iterates over all entries.
+// tick handles everything that is due and sets the next alarm.
 func (s *session) tick(ctx context.Context) {
 	now := s.service.Clock.Now()
 	s.wakeAt = now.Add(idleTimer)
@@ -28,14 +26,7 @@ func (s *session) tick(ctx context.Context) {
 	if s.pendingCapabilities != nil {
 		s.applyPendingCapabilities(ctx)
 	}
-	for uid, e := range s.entries {
-		if e.forgettable(now) {
-			delete(s.entries, uid)
-			continue
-		}
-		s.advance(ctx, e)
-	}
-	s.offer(ctx)
+	s.do(ctx, s.table.Tick(s.snapshot(ctx)))
 	s.publish(ctx)
 }
 
@@ -56,16 +47,4 @@ func (s *session) stopIfExpired(now time.Time) {
 	}
 	s.wakeBy(silentAt)
 	s.wakeBy(s.maxAgeAt)
-}
-
-// setAlarm sets the alarm for the next deadline of e.
-func (s *session) setAlarm(e *entry) {
-	now := s.service.Time.Now()
-	switch {
-	case e.busy || e.settled || e.result != nil || dispatch.Finished(e.d.Status):
-	case !e.offered:
-		s.wakeIn(dispatch.ExpiryTime(e.d).Sub(now))
-	default:
-		s.wakeIn(e.overdueAt(s.service.ReportGrace).Sub(now))
-	}
 }

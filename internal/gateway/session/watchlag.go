@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
 
 // watchLag measures the lag of the Node watch: the age of the newest own write that the watch
@@ -45,7 +46,7 @@ func (f *watchLag) observe(key types.NamespacedName, resourceVersion string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	write, ok := f.pending[key]
-	if !ok || isNewerVersion(write.resourceVersion, resourceVersion) {
+	if !ok || apicall.IsNewerVersion(write.resourceVersion, resourceVersion) {
 		return
 	}
 	delete(f.pending, key)
@@ -76,15 +77,4 @@ func (f *watchLag) check(limit time.Duration) error {
 		return fmt.Errorf("the watch of Nodes has shown nothing of the last %s", lag.Round(time.Second))
 	}
 	return nil
-}
-
-// isNewerVersion reports whether resourceVersion a is later than b. For versions that cannot be
-// compared it reports whether they differ: handling a state twice is harmless, missing a state is
-// not.
-func isNewerVersion(a, b string) bool {
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	if err != nil {
-		return a != b
-	}
-	return order > 0
 }

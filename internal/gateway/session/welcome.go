@@ -17,6 +17,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -72,13 +73,13 @@ func (s *session) sendWelcome(ctx context.Context, hello *gatewayv1.Hello) {
 	// Cancel the dispatches that the machine still runs although another writer has ended them.
 	for _, u := range hello.GetUnsettled() {
 		uid := types.UID(u.GetDispatch().GetUid())
-		if s.entries[uid] == nil && u.GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
-			s.send(cancelMessage(u.GetDispatch()))
+		if !s.table.Has(uid) && u.GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
+			s.send(dispatchtable.CancelMessage(u.GetDispatch()))
 		}
 	}
 	// An old copy of a journal may still contain the results of these dispatches.
 	for _, ref := range s.unverified {
-		s.send(cancelMessage(ref))
+		s.send(dispatchtable.CancelMessage(ref))
 	}
 	s.unverified = nil
 	s.unpublished = false

@@ -1,4 +1,4 @@
-package session
+package dispatchtable
 
 import (
 	"time"
@@ -12,8 +12,8 @@ import (
 // it left. A late event about it must not look like a new dispatch.
 const settledTTL = 10 * time.Minute
 
-// entry is the state of one dispatch in a session. Facts arrive in any order; session.advance
-// considers all of them and takes the next step.
+// entry is the state of one dispatch in a session. Facts arrive in any order; Table.advance considers
+// all of them and takes the next step.
 type entry struct {
 	// d is the newest known state, from the watch or from an own write.
 	d *v1alpha1.CapabilityDispatch
@@ -95,4 +95,11 @@ func (e *entry) overdueAt(grace time.Duration) time.Time {
 		latest = e.acceptedAt
 	}
 	return latest.Add(dispatch.RunTimeout(e.d) + grace)
+}
+
+// markAccepted records that the machine has the dispatch in its journal.
+func (e *entry) markAccepted(now time.Time) {
+	if !e.accepted {
+		e.accepted, e.acceptedAt = true, now
+	}
 }

@@ -1,4 +1,4 @@
-package session
+package dispatchtable
 
 import "time"
 
@@ -6,18 +6,18 @@ import "time"
 const maxRetry = 30 * time.Second
 
 // postpone delays a dispatch whose write was refused, longer after each refusal.
-func (s *session) postpone(e *entry) {
-	e.retryAt = s.service.Clock.Now().Add(min(blockedRetryInterval<<min(e.refusals, 8), maxRetry))
+func (t *Table) postpone(e *entry) {
+	e.retryAt = t.now.Local.Add(min(blockedRetryInterval<<min(e.refusals, 8), maxRetry))
 	e.refusals++
-	s.wakeBy(e.retryAt)
+	t.wakeBy(e.retryAt)
 }
 
 // postponed reports whether a dispatch waits after a refused write, and sets the alarm for the
 // end of the wait.
-func (s *session) postponed(e *entry) bool {
-	if !s.service.Clock.Now().Before(e.retryAt) {
+func (t *Table) postponed(e *entry) bool {
+	if !t.now.Local.Before(e.retryAt) {
 		return false
 	}
-	s.wakeBy(e.retryAt)
+	t.wakeBy(e.retryAt)
 	return true
 }

@@ -1,4 +1,4 @@
-package session
+package dispatchtable
 
 import (
 	"time"
@@ -32,12 +32,12 @@ func resultOf(r *gatewayv1.Result) *dispatch.Result {
 		Outcome: phaseByOutcome[r.GetOutcome()], Execution: executionByWire[r.GetExecution()],
 		Output: r.GetOutput(), Truncated: r.GetOutputTruncated(),
 		ErrorCode: r.GetErrorCode(), ErrorMessage: r.GetErrorMessage(),
-		Started: timeOf(r.GetStartedTime()),
+		Started: TimeOf(r.GetStartedTime()),
 	}
 }
 
-// timeOf converts a timestamp. It returns the zero time if t is missing or out of range.
-func timeOf(t *timestamppb.Timestamp) time.Time {
+// TimeOf converts a timestamp. It returns the zero time if t is missing or out of range.
+func TimeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil || !t.IsValid() {
 		return time.Time{}
 	}

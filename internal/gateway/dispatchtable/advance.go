@@ -1,7 +1,6 @@
-package session
+package dispatchtable
 
 import (
-	"context"
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
@@ -12,73 +11,67 @@ import (
 // progressInterval is the minimum time between two writes of the progress of one dispatch.
 const progressInterval = 2 * time.Second
 
-// Bounds of the intermediate status writes for one Node, per second and at once. Claims and
-// terminal statuses do not count.
-const (
-	stepsPerSecond = 5
-	stepsBurst     = 32
-)
-
 // advance takes the next step for a dispatch that the machine knows. It considers all facts and
 // may be called at any time.
-func (s *session) advance(ctx context.Context, e *entry) {
+func (t *Table) advance(e *entry) {
 	switch {
-	case e.busy || e.settled || s.postponed(e):
+	case e.busy || e.settled || t.postponed(e):
 		return
 	case e.result != nil:
-		s.settle(ctx, e)
+		t.settle(e)
 		return
-	case s.ended:
+	case t.now.Ended:
 		return
 	case !e.offered:
-		s.admit(ctx, e)
+		t.admit(e)
 		return
 	case dispatch.Finished(e.d.Status):
-		s.cancelFinished(e)
+		t.cancelFinished(e)
 		return
 	}
 	if e.d.Spec.Cancel {
-		s.sendCancel(e)
+		t.sendCancel(e)
 	}
-	if !s.service.Time.Now().Before(e.overdueAt(s.service.ReportGrace)) {
-		s.settleOverdue(ctx, e)
+	if !t.now.Server.Before(e.overdueAt(t.ReportGrace)) {
+		t.settleOverdue(e)
 		return
 	}
-	if s.updateClearance(ctx, e) || s.ended {
+	if t.updateClearance(e) || t.now.Ended {
 		return
 	}
-	s.writeStep(ctx, e)
-	s.setAlarm(e)
+	t.writeStep(e)
+	t.setAlarm(e)
 }
 
 // cancelFinished cancels on the machine a dispatch that another writer has ended. The entry stays
 // for settledTTL: a late result still completes the facts about the run.
-func (s *session) cancelFinished(e *entry) {
+func (t *Table) cancelFinished(e *entry) {
 	if e.settledAt.IsZero() {
-		e.settledAt = s.service.Clock.Now()
+		e.settledAt = t.now.Local
 	}
-	s.releaseSlot(e)
-	s.sendCancel(e)
+	t.releaseSlot(e)
+	t.sendCancel(e)
 }
 
-func (s *session) sendCancel(e *entry) {
+func (t *Table) sendCancel(e *entry) {
 	if e.cancelSent {
 		return
 	}
 	e.cancelSent = true
-	s.debugDispatch("cancellation sent", e.d)
-	s.send(cancelMessage(refOf(e.d)))
+	t.debugDispatch("cancellation sent", e.d)
+	t.send(CancelMessage(RefOf(e.d)))
 }
 
-func cancelMessage(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
+// CancelMessage returns the message that cancels a dispatch on the machine.
+func CancelMessage(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref}}}
 }
 
 // settleOverdue ends a dispatch whose machine is connected but never reported its result.
-func (s *session) settleOverdue(ctx context.Context, e *entry) {
-	s.debugDispatch("result overdue", e.d)
-	gateway := s.service.Gateway
-	s.writeIfRecorded(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+func (t *Table) settleOverdue(e *entry) {
+	t.debugDispatch("result overdue", e.d)
+	gateway := t.Gateway
+	t.writeIfRecorded(e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if dispatch.Finished(d.Status) {
 			return d.Status, false
 		}
@@ -89,13 +82,13 @@ func (s *session) settleOverdue(ctx context.Context, e *entry) {
 			Outcome: v1alpha1.DispatchTimedOut, Execution: v1alpha1.ExecutionUnknown, ErrorCode: v1alpha1.ErrorTimeout,
 			ErrorMessage: "the machine is connected but reported no result within the run time: it may have run",
 		}, gateway, now)
-	}, func(ctx context.Context, err error) {
+	}, func(err error) {
 		if err == nil && dispatch.Finished(e.d.Status) {
-			s.advance(ctx, e)
-			s.offer(ctx)
+			t.advance(e)
+			t.offer()
 			return
 		}
-		s.wakeIn(blockedRetryInterval)
+		t.wakeIn(blockedRetryInterval)
 	})
 }
 
@@ -107,8 +100,8 @@ type step struct {
 }
 
 // nextStep returns the most important fact that is not written yet, as a step.
-func (s *session) nextStep(e *entry) (step, bool) {
-	status, gateway := &e.d.Status, s.service.Gateway
+func (t *Table) nextStep(e *entry) (step, bool) {
+	status, gateway := &e.d.Status, t.Gateway
 	awaiting := status.Phase == v1alpha1.DispatchAwaitingLocalMediation
 	switch {
 	case e.progress != nil:
@@ -126,7 +119,7 @@ func (s *session) nextStep(e *entry) (step, bool) {
 			return dispatch.MarkAwaitingMediation(st, q.user, q.since, gateway, now)
 		}}, true
 	case e.accepted && !dispatch.Accepted(*status):
-		return step{"dispatched", e.offeredAt.Add(s.service.DispatchedDelay), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+		return step{"dispatched", e.offeredAt.Add(t.DispatchedDelay), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.MarkAccepted(st, gateway, now)
 		}}, true
 	}
@@ -134,29 +127,29 @@ func (s *session) nextStep(e *entry) (step, bool) {
 }
 
 // writeStep writes the next step if it is due and within the budget of the Node.
-func (s *session) writeStep(ctx context.Context, e *entry) {
-	next, ok := s.nextStep(e)
+func (t *Table) writeStep(e *entry) {
+	next, ok := t.nextStep(e)
 	if !ok {
 		return
 	}
-	now := s.service.Clock.Now()
+	now := t.now.Local
 	if now.Before(next.due) {
-		s.wakeBy(next.due)
+		t.wakeBy(next.due)
 		return
 	}
-	if !s.steps.AllowN(now, 1) {
-		s.debugDispatch("status write waits for the budget of the node", e.d, "step", next.name)
-		s.wakeIn(time.Second)
+	if !t.session.Steps.AllowN(now, 1) {
+		t.debugDispatch("status write waits for the budget of the node", e.d, "step", next.name)
+		t.wakeIn(time.Second)
 		return
 	}
 	if next.name == "progress" {
 		e.progress, e.progressAt = nil, now
 	}
-	s.write(ctx, e, next.name, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+	t.write(e, next.name, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		return next.decide(d.Status, now), !dispatch.Finished(d.Status)
-	}, func(ctx context.Context, err error) {
+	}, func(err error) {
 		if err == nil {
-			s.advance(ctx, e)
+			t.advance(e)
 		}
 	})
 }
