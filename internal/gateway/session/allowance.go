@@ -9,22 +9,10 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
+	"github.com/mooring-dev/mooring/internal/gateway/publisher"
 )
 
 const (
-	// publishInterval is the time in which the budget of a Node gains one status write.
-	publishInterval = 5 * time.Second
-	// publishBurst is the number of writes of new facts that may be made at once. A person who
-	// installs a capability on a machine and grants it waits for two of them.
-	publishBurst = 4
-	// endBurst is the number of writes at once up to which the end of a session is written
-	// without a wait.
-	endBurst = 12
-	// sessionBurst is the number of writes at once up to which a session may begin. A machine that
-	// loses its gateway repeatedly may reconnect about 14 times at once and then every
-	// publishInterval. A new session makes the unwritten end of the previous session obsolete.
-	sessionBurst = 20
-
 	// messagesPerSecond and messagesBurst bound the messages that a gateway reads from a machine;
 	// a dispatch needs two. bytesPerSecond and bytesBurst bound their bytes.
 	messagesPerSecond = 2000
@@ -65,8 +53,7 @@ type allowance struct {
 	messages, bytes *rate.Limiter // input from the machine, over streams and polls
 	schemaBytes     *rate.Limiter // bytes of schemas that are parsed for the first time
 
-	mu     sync.Mutex
-	fullAt time.Time // local clock: all status writes are available from then on
+	writes publisher.Budget // writes of Node.status
 }
 
 func newAllowance() *allowance {
@@ -94,57 +81,9 @@ func (a *allowance) reserveMessage(now time.Time, size int) time.Duration {
 	return max(wait, a.bytes.ReserveN(now, min(size, bytesBurst)).DelayFrom(now))
 }
 
-// publishDue returns the next time at which new facts may be written.
-func (a *allowance) publishDue() time.Time { return a.due(publishBurst) }
-
-// endDue returns the time from which the end of a session may be written.
-func (a *allowance) endDue() time.Time { return a.due(endBurst) }
-
-// due returns the earliest time at which one more write stays within burst.
-func (a *allowance) due(burst int) time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.fullAt.Add(-time.Duration(burst-1) * publishInterval)
-}
-
-// allowSession counts the write of a session that begins at now. If the machine opens sessions
-// too often, it returns false and counts nothing.
-func (a *allowance) allowSession(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if now.Before(a.fullAt.Add(-(sessionBurst - 1) * publishInterval)) {
-		return false
-	}
-	a.countWriteLocked(now)
-	return true
-}
-
-// countWrite counts a status write at now.
-func (a *allowance) countWrite(now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.countWriteLocked(now)
-}
-
-func (a *allowance) countWriteLocked(now time.Time) {
-	if a.fullAt.Before(now) {
-		a.fullAt = now
-	}
-	a.fullAt = a.fullAt.Add(publishInterval)
-}
-
-// refundWrite returns a write that changed nothing to the budget.
-func (a *allowance) refundWrite() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.fullAt = a.fullAt.Add(-publishInterval)
-}
-
 // isFull reports whether the complete allowance is available at now.
 func (a *allowance) isFull(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return !a.fullAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
+	return a.writes.Full(now) && a.steps.TokensAt(now) >= stepsBurst &&
 		a.unknownResults.TokensAt(now) >= unknownResultsBurst && a.capabilityChanges.TokensAt(now) >= capabilityChangesBurst &&
 		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst && a.schemaBytes.TokensAt(now) >= schemaBytesBurst
 }

@@ -23,7 +23,7 @@ func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(noon.Time)
 			a := newAllowances(clock, func(types.NamespacedName) bool { return true }).forNode(pcKey)
 			for i := 0; clock.Now().Before(noon.Add(hour * time.Second)); i++ {
-				if !a.allowSession(clock.Now()) {
+				if !a.writes.AllowSession(clock.Now()) {
 					t.Fatalf("session %d is refused after %s", i, clock.Now().Sub(noon.Time))
 				}
 				endSession(a, clock)
@@ -36,8 +36,8 @@ func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 // endSession records the end of a session if the end may be written at once. Otherwise the end
 // waits, and the next session makes it obsolete.
 func endSession(a *allowance, c clock.PassiveClock) {
-	if !c.Now().Before(a.endDue()) {
-		a.countWrite(c.Now())
+	if !c.Now().Before(a.writes.EndDue()) {
+		a.writes.Count(c.Now())
 	}
 }
 

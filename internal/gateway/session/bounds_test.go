@@ -87,7 +87,7 @@ func TestResultsOfUnknownDispatchesHaveABudget(t *testing.T) {
 func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s := newBlockedSession(c)
-	s.publishing = true // No write.
+	s.blockPublisher()
 	applied := 0
 	for i := range 1000 {
 		before := len(s.facts.Declared)

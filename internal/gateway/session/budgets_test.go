@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -48,7 +47,7 @@ func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
 		"messages":     func(a *allowance) { a.messages.AllowN(noon.Time, 1) },
 		"bytes":        func(a *allowance) { a.bytes.AllowN(noon.Time, 1) },
 		"schema bytes": func(a *allowance) { a.schemaBudget(noon.Time)(1) },
-		"writes":       func(a *allowance) { a.countWrite(noon.Time) },
+		"writes":       func(a *allowance) { a.writes.Count(noon.Time) },
 	} {
 		a := newAllowance()
 		if use(a); a.isFull(noon.Time) {
@@ -106,60 +105,5 @@ func TestAWatchIsFreshUpToItsLimit(t *testing.T) {
 	}
 	if f.check(time.Minute-1) == nil {
 		t.Error("a watch beyond its limit is fresh")
-	}
-}
-
-func TestExactlySoManyMessagesWaitForAMachine(t *testing.T) {
-	o := &outbox{spawn: func(func()) {}}
-	for range maxUnsent {
-		if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, errMachineNotReading) {
-		t.Errorf("push() = %v", err)
-	}
-}
-
-// The goroutine of an outbox runs only while messages wait.
-func TestAnOutboxSendsWithOneGoroutineAtATime(t *testing.T) {
-	var started []func()
-	sent := 0
-	o := &outbox{spawn: func(f func()) { started = append(started, f) }, send: func(*gatewayv1.StreamNodeEventsResponse) error { sent++; return nil }}
-	for round := 1; round <= 2; round++ {
-		for range 3 {
-			if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if len(started) != round {
-			t.Fatalf("%d goroutines are started in round %d", len(started), round)
-		}
-		if started[round-1](); sent != 3*round {
-			t.Fatalf("%d messages are sent in round %d", sent, round)
-		}
-	}
-}
-
-func TestAnAnswerCarriesAtLeastOneMessageAndExactlyItsBytes(t *testing.T) {
-	message := func(size int) *gatewayv1.StreamNodeEventsResponse {
-		m := &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{}}}
-		// 4 bytes each for the tag and length of the input and of the enclosing offer.
-		m.GetOffer().Input = make([]byte, size-4-4)
-		return m
-	}
-	half, over := message(maxAnswerBytes/2), message(maxAnswerBytes/2+1)
-	for name, tt := range map[string]struct {
-		messages []*gatewayv1.StreamNodeEventsResponse
-		want     int
-	}{
-		"none":            {nil, 0},
-		"one too large":   {[]*gatewayv1.StreamNodeEventsResponse{message(2 * maxAnswerBytes), half}, 1},
-		"exactly as many": {[]*gatewayv1.StreamNodeEventsResponse{half, half, half}, 2},
-		"a byte more":     {[]*gatewayv1.StreamNodeEventsResponse{half, over}, 1},
-	} {
-		if got := fittingMessages(tt.messages); got != tt.want {
-			t.Errorf("%s: %d messages, want %d", name, got, tt.want)
-		}
 	}
 }

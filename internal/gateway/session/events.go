@@ -24,7 +24,7 @@ func (s *session) applyEvents(ctx context.Context, n informerEvents) {
 		s.do(ctx, s.table.HandleLeft(s.snapshot(ctx), uid))
 	}
 	if n.refresh {
-		s.unpublished, s.refreshing = true, true
+		s.publisher.RequestRefresh()
 		s.publish(ctx)
 	}
 	if n.drain {
@@ -66,7 +66,7 @@ func (s *session) applyNode(ctx context.Context, node *v1alpha1.Node, deleted bo
 		return
 	}
 	if changed {
-		s.unpublished = true
+		s.publisher.MarkChanged()
 		s.do(ctx, s.table.ApplyNode(s.snapshot(ctx)))
 	}
 	s.publish(ctx)

@@ -126,7 +126,7 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 // counts, because the API server may have executed it.
 func (s *session) awaitEndBudget(abandon <-chan struct{}) bool {
 	clock := s.service.Clock
-	timer := clock.NewTimer(max(s.endDue().Sub(clock.Now()), 0))
+	timer := clock.NewTimer(max(s.writes.EndDue().Sub(clock.Now()), 0))
 	defer timer.Stop()
 	select {
 	case <-abandon:
@@ -134,7 +134,7 @@ func (s *session) awaitEndBudget(abandon <-chan struct{}) bool {
 	case <-s.service.registry.closing:
 	case <-timer.C():
 	}
-	s.countWrite(clock.Now())
+	s.writes.Count(clock.Now())
 	return true
 }
 

@@ -24,7 +24,7 @@ func (s *Service) openSession(streamCtx, ctx context.Context, sess *session, hel
 	if err := s.Gate.Check(); err != nil {
 		return nil, denial.Newf(codes.Unavailable, gatewayv1.ReasonPolicyUnproven, "the gateway may not open sessions now: %v", err)
 	}
-	if !sess.allowSession(s.Clock.Now()) {
+	if !sess.writes.AllowSession(s.Clock.Now()) {
 		return nil, denial.New(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, "this machine opens sessions too often; connect again later")
 	}
 	reg, ok := s.registrations.take(sess.key, sess.caller.PublicKeySHA256)
@@ -125,6 +125,6 @@ func (s *session) applyHello(hello *gatewayv1.Hello, described nodestatus.Descri
 		Certificate: certstatus.Describe(s.caller.Certificate), BundleSHA256: sha256Hex(hello.GetBundleSha256()),
 	}
 	s.bundle = s.facts.BundleSHA256
-	s.updateSkew(dispatchtable.TimeOf(hello.GetAgentTime()))
 	s.table = s.newTable()
+	s.updateSkew(dispatchtable.TimeOf(hello.GetAgentTime()))
 }

@@ -52,13 +52,14 @@ func TestANewSpecOfTheNodeIsAppliedToWhatWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
 			s, at, _ := newStoreSession(c)
-			s.publishing, s.node.Generation = true, 1
+			s.blockPublisher()
+			s.node.Generation = 1
 			s.addWaiting(t.Context(), at, newDispatch(s, c, v1alpha1.DispatchQueued))
 			node := s.node.DeepCopy()
 			node.ResourceVersion, node.Generation, node.Spec.CapabilityPolicy.Allow = "2", generation, nil
 			s.applyNode(t.Context(), node, false)
-			if applied := s.unpublished && len(s.pending) == 1; applied != (generation == 2) {
-				t.Errorf("facts to publish: %t, %d writes", s.unpublished, len(s.pending))
+			if applied := s.publisher.Pending() && len(s.pending) == 1; applied != (generation == 2) {
+				t.Errorf("facts to publish: %t, %d writes", s.publisher.Pending(), len(s.pending))
 			}
 		})
 	}
@@ -80,7 +81,8 @@ func TestTheNodeThatCountsIsTheNewestOfItsUID(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
-			s.publishing, s.node.ResourceVersion = true, "5"
+			s.blockPublisher()
+			s.node.ResourceVersion = "5"
 			node := s.node.DeepCopy()
 			tt.change(node)
 			s.applyNode(t.Context(), node, tt.gone)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/capabilityname"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
+	"github.com/mooring-dev/mooring/internal/gateway/publisher"
 )
 
 // The budgets of a Node equal the documented limits.
@@ -22,7 +23,7 @@ func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 	for limit, want := range map[string]string{
 		"live reads for one Node's callers whose key the cache does not know: at once, then one every": fmt.Sprintf("%d, %s", liveReadsBurst, seconds(liveReadInterval)),
 		"writes of the status of one Node at once, over all its sessions: for new facts, for the end of a session (it waits), for the begin of a session (it is refused); then one every": fmt.Sprintf("%d, %d, %d, %s",
-			publishBurst, endBurst, sessionBurst, seconds(publishInterval)),
+			publisher.Burst, publisher.EndBurst, publisher.SessionBurst, seconds(publisher.Interval)),
 		"declared capabilities of a Node; their schemas, each, in all, and levels of each":        fmt.Sprintf("%d; %d KiB, %d KiB, %d", capabilityname.MaxDeclared, nodestatus.MaxSchemaBytes>>10, nodestatus.MaxAllSchemasBytes>>10, nodestatus.MaxSchemaLevels),
 		"schemas of a description as they are sent; those after them are not read":                fmt.Sprintf("%d KiB", nodestatus.MaxSentSchemasBytes>>10),
 		"new schemas of one Node, that no machine has declared before: at once, then a second":    fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
@@ -53,7 +54,7 @@ func TestTheBudgetsOfAMethodAreTheOnesInTheReference(t *testing.T) {
 		"new schemas":                   fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
 		"messages":                      fmt.Sprintf("%d, %d", messagesBurst, messagesPerSecond),
 		"their bytes":                   fmt.Sprintf("%d MiB, %d MiB", bytesBurst>>20, bytesPerSecond>>20),
-		"status of the Node":            fmt.Sprintf("%d, %d, %d, %d s", publishBurst, endBurst, sessionBurst, publishInterval/time.Second),
+		"status of the Node":            fmt.Sprintf("%d, %d, %d, %d s", publisher.Burst, publisher.EndBurst, publisher.SessionBurst, publisher.Interval/time.Second),
 		"the way of dispatches":         fmt.Sprintf("%d, %d", stepsPerSecond, stepsBurst),
 		"results of unknown dispatches": fmt.Sprintf("%d, %d", unknownResultsBurst, unknownResultsPerSecond),
 	}

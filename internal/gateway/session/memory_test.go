@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
+	"github.com/mooring-dev/mooring/internal/gateway/publisher"
 )
 
 var pcKey = types.NamespacedName{Namespace: "fleet", Name: "pc"}
@@ -99,20 +99,20 @@ func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 	writes := 0
 	for range 400 {
 		a := all.forNode(pcKey) // a new session
-		if a.allowSession(clock.Now()) {
+		if a.writes.AllowSession(clock.Now()) {
 			writes++
-			for !clock.Now().Before(a.publishDue()) {
-				a.countWrite(clock.Now())
+			for !clock.Now().Before(a.writes.PublishDue()) {
+				a.writes.Count(clock.Now())
 				writes++
 			}
-			if !clock.Now().Before(a.endDue()) {
-				a.countWrite(clock.Now())
+			if !clock.Now().Before(a.writes.EndDue()) {
+				a.writes.Count(clock.Now())
 				writes++
 			}
 		}
 		clock.SetTime(clock.Now().Add(100 * time.Millisecond))
 	}
-	if most := sessionBurst + int(40*time.Second/publishInterval) + 1; writes > most {
+	if most := publisher.SessionBurst + int(40*time.Second/publisher.Interval) + 1; writes > most {
 		t.Errorf("%d writes in 40 s, want at most %d", writes, most)
 	}
 	clock.SetTime(clock.Now().Add(time.Hour))
@@ -141,65 +141,6 @@ func TestInboxKeepsTheNewestAndWakesOnce(t *testing.T) {
 	}
 	if n := b.take(); n.node != nil || n.dispatches != nil {
 		t.Errorf("took %+v twice", n)
-	}
-}
-
-func TestOutboxSendsInOrderAndGivesUpOnWhoDoesNotRead(t *testing.T) {
-	release, sent := make(chan struct{}), make(chan string, 2*maxUnsent)
-	var failed error
-	o := &outbox{
-		send: func(m *gatewayv1.StreamNodeEventsResponse) error {
-			<-release
-			sent <- m.GetWelcome().GetSessionId()
-			return nil
-		},
-		onError: func(err error) { failed = err },
-		spawn:   func(f func()) { go f() },
-	}
-	message := func(id string) *gatewayv1.StreamNodeEventsResponse {
-		return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{SessionId: id}}}
-	}
-	for _, id := range []string{"1", "2", "3"} {
-		if err := o.push(message(id)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var err error
-	for range 2*maxUnsent + 1 {
-		if err = o.push(message("more")); err != nil {
-			break
-		}
-	}
-	if !errors.Is(err, errMachineNotReading) {
-		t.Errorf("push() = %v, want %v", err, errMachineNotReading)
-	}
-	close(release)
-	for _, want := range []string{"1", "2", "3"} {
-		if got := <-sent; got != want {
-			t.Errorf("sent %s, want %s", got, want)
-		}
-	}
-	if failed != nil {
-		t.Errorf("the outbox reported %v", failed)
-	}
-}
-
-func TestOutboxReportsABrokenStreamOnce(t *testing.T) {
-	broken := errors.New("broken")
-	failures := make(chan error, 2)
-	o := &outbox{
-		send:    func(*gatewayv1.StreamNodeEventsResponse) error { return broken },
-		onError: func(err error) { failures <- err },
-		spawn:   func(f func()) { go f() },
-	}
-	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-failures; !errors.Is(err, broken) {
-		t.Errorf("reported %v", err)
-	}
-	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, broken) {
-		t.Errorf("push() = %v after the stream broke", err)
 	}
 }
 

@@ -26,8 +26,8 @@ func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
 		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 		s.facts.Skew = tt.before
 		s.updateSkew(noon.Add(tt.after))
-		if s.unpublished != tt.want || s.facts.Skew != tt.after {
-			t.Errorf("from %s to %s: published %t, want %t; the skew is %s", tt.before, tt.after, s.unpublished, tt.want, s.facts.Skew)
+		if s.publisher.Pending() != tt.want || s.facts.Skew != tt.after {
+			t.Errorf("from %s to %s: published %t, want %t; the skew is %s", tt.before, tt.after, s.publisher.Pending(), tt.want, s.facts.Skew)
 		}
 		if s.updateSkew(time.Time{}); s.facts.Skew != tt.after {
 			t.Error("a machine that sends no time has a skew")
@@ -41,7 +41,7 @@ func TestTheBundleIsSentWhenTheMachineHasAnotherOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
-	s.outbox.spawn = func(func()) {}
+	s.outbox = &recordingOutbox{}
 	s.service.Bundle = func() identity.Bundle { return identity.Bundle{} }
 	if s.sendBundle(); len(s.sent()) != 0 {
 		t.Error("an empty bundle is sent")
@@ -56,22 +56,22 @@ func TestTheBundleIsSentWhenTheMachineHasAnotherOne(t *testing.T) {
 
 func TestTheStoredBundleIsPublishedOnceAndOnlyAsASHA256(t *testing.T) {
 	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
-	s.publishing = true
+	s.blockPublisher()
 	for _, tt := range []struct {
 		sum  []byte
 		want bool
 	}{{make([]byte, 31), false}, {make([]byte, 33), false}, {nil, false}, {make([]byte, 32), true}, {make([]byte, 32), false}} {
-		s.unpublished = false
+		s.publisher.MarkPublished()
 		s.handleBundleStored(t.Context(), &gatewayv1.TrustBundleStored{Sha256: tt.sum})
-		if s.unpublished != tt.want {
-			t.Errorf("a sum of %d bytes is published: %t, want %t", len(tt.sum), s.unpublished, tt.want)
+		if s.publisher.Pending() != tt.want {
+			t.Errorf("a sum of %d bytes is published: %t, want %t", len(tt.sum), s.publisher.Pending(), tt.want)
 		}
 	}
 }
 
 func TestAChangeThatIsReplacedIsCountedAsThrottled(t *testing.T) {
 	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
-	s.publishing = true
+	s.blockPublisher()
 	const replaced = 3
 	for range capabilityChangesBurst + 1 + replaced { // the first change beyond the burst waits
 		s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{})

@@ -58,7 +58,7 @@ func (s *session) updateSkew(agent time.Time) {
 	before := s.facts.Skew
 	s.facts.Skew = agent.Sub(s.service.Time.Now())
 	if (before.Abs() < nodestatus.SkewLimit) != (s.facts.Skew.Abs() < nodestatus.SkewLimit) {
-		s.unpublished = true
+		s.publisher.MarkChanged()
 	}
 }
 
@@ -77,7 +77,8 @@ func (s *session) sendBundle() {
 
 func (s *session) handleBundleStored(ctx context.Context, m *gatewayv1.TrustBundleStored) {
 	if sum := sha256Hex(m.GetSha256()); sum != "" && sum != s.facts.BundleSHA256 {
-		s.facts.BundleSHA256, s.unpublished = sum, true
+		s.facts.BundleSHA256 = sum
+		s.publisher.MarkChanged()
 		s.publish(ctx)
 	}
 }
@@ -116,7 +117,7 @@ func (s *session) applyPendingCapabilities(ctx context.Context) {
 		return
 	}
 	s.facts.Registered = s.storedNow()
-	s.unpublished = true
+	s.publisher.MarkChanged()
 	s.publish(ctx)
 	s.do(ctx, s.table.ApplyCapabilities(s.snapshot(ctx)))
 }

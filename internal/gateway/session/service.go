@@ -15,6 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
+	"github.com/mooring-dev/mooring/internal/gateway/link"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
@@ -35,7 +36,7 @@ type Service struct {
 	registrations  *registrations
 	allowances     *allowances
 	liveReads      liveReads
-	polled         *polledSessions
+	polls          *link.Polls
 	schemaCache    *schemaCache
 	schemaVerdicts *nodestatus.SchemaVerdicts
 	reviewCache    *reviewCache
@@ -59,7 +60,7 @@ func New(options Options) *Service {
 		nodeWrites:     rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
 		registrations:  newRegistrations(options.Clock),
 		liveReads:      newLiveReads(options.Clock),
-		polled:         newPolledSessions(),
+		polls:          link.NewPolls(),
 		schemaCache:    newSchemaCache(),
 		schemaVerdicts: nodestatus.NewSchemaVerdicts(),
 		reviewCache:    newReviewCache(options.Clock),

@@ -18,6 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/gateway/publisher"
 )
 
 const (
@@ -39,7 +40,7 @@ type session struct {
 	caller  peer.Identity
 
 	inbox    *inbox
-	outbox   *outbox
+	outbox   outbox
 	received chan *gatewayv1.StreamNodeEventsRequest
 	// done carries the function that the actor runs after a worker's job.
 	done chan func(context.Context)
@@ -90,10 +91,13 @@ type session struct {
 	refusedAt time.Time // local clock
 	running   int
 	pending   []func(context.Context) func(context.Context)
-	// unpublished is true if the facts may differ from Node.status. publishing is true while a
-	// worker writes them. refreshing is true if the time of the last heartbeat must be written
-	// even if no other field changed.
-	unpublished, publishing, refreshing bool
+	publisher *publisher.Publisher
+}
+
+// outbox queues messages for the machine; see link.Outbox. Push never blocks. Its error ends the
+// session.
+type outbox interface {
+	Push(*gatewayv1.StreamNodeEventsResponse) error
 }
 
 // ending is the reason why a session stops.
@@ -198,7 +202,7 @@ func (s *session) send(m *gatewayv1.StreamNodeEventsResponse) {
 	if s.ended {
 		return
 	}
-	if err := s.outbox.push(m); err != nil {
+	if err := s.outbox.Push(m); err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: denial.New(codes.ResourceExhausted, gatewayv1.ReasonMachineNotReading, err.Error())})
 	}
 }

@@ -38,7 +38,7 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 			if tt.ended {
 				cancel()
 			}
-			s.publishing = true
+			s.blockPublisher()
 			stored := s.node.DeepCopy()
 			stored.ResourceVersion = "2"
 			switch {
@@ -49,8 +49,8 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 			default:
 				s.handlePublished(ctx, stored, nil)
 			}
-			if s.unpublished != tt.repeated || s.publishing || (s.node == stored) != (tt.err == nil) {
-				t.Errorf("unpublished: %t, publishing: %t, the response is applied: %t", s.unpublished, s.publishing, s.node == stored)
+			if pending := s.publisher.Pending(); pending != tt.repeated || !s.publisherFree() || (s.node == stored) != (tt.err == nil) {
+				t.Errorf("pending: %t, the response is applied: %t", pending, s.node == stored)
 			}
 		})
 	}

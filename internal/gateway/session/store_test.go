@@ -108,9 +108,18 @@ func (s statusWriter) Update(_ context.Context, object client.Object, _ ...clien
 	return nil
 }
 
-// sent returns all messages for the machine. They stay in the outbox, because no goroutine drains
-// it.
-func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse { return s.outbox.unsent }
+// sent returns all messages for the machine.
+func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse {
+	return s.outbox.(*recordingOutbox).messages
+}
+
+// recordingOutbox keeps the messages for the machine.
+type recordingOutbox struct{ messages []*gatewayv1.StreamNodeEventsResponse }
+
+func (o *recordingOutbox) Push(m *gatewayv1.StreamNodeEventsResponse) error {
+	o.messages = append(o.messages, m)
+	return nil
+}
 
 // settledSent reports whether the machine was sent a Settled.
 func (s *session) settledSent() bool {
@@ -128,7 +137,7 @@ func newStoreSession(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 	service.setSynced()
 	service.lease.object, service.lease.renewed = &testLease, c.Now()
 	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pcKey.Namespace, Node: pcKey.Name}}, silentConn{})
-	s.outbox.spawn = func(func()) {}
+	s.outbox = &recordingOutbox{}
 	s.running = maxWorkers
 	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace, Name: pcKey.Name, UID: "node", ResourceVersion: "1"},
 		Spec:   v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}},
@@ -423,7 +432,7 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
-			s.publishing = true
+			s.blockPublisher()
 			node := s.node.DeepCopy()
 			node.ResourceVersion = "2"
 			change(node)

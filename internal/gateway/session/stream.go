@@ -14,6 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
+	"github.com/mooring-dev/mooring/internal/gateway/link"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -22,12 +23,6 @@ const helloTimeout = 10 * time.Second
 
 var errDraining = denial.New(codes.Unavailable, gatewayv1.ReasonGatewayDraining, "this gateway is shutting down; connect to another one")
 
-// conn transports the messages of a session, over a stream or over polls.
-type conn interface {
-	Send(*gatewayv1.StreamNodeEventsResponse) error
-	Recv() (*gatewayv1.StreamNodeEventsRequest, error)
-}
-
 // StreamNodeEvents serves a session over a stream.
 func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
 	return s.serve(stream.Context(), stream)
@@ -35,7 +30,7 @@ func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Str
 
 // serve runs a session from its Hello to its end. It returns as soon as the connection may be
 // closed; the remaining writes continue in the background. streamCtx contains the caller.
-func (s *Service) serve(streamCtx context.Context, c conn) error {
+func (s *Service) serve(streamCtx context.Context, c link.Conn) error {
 	if !s.registry.track() {
 		return errDraining
 	}
@@ -60,7 +55,7 @@ func (s *Service) serve(streamCtx context.Context, c conn) error {
 }
 
 // startSession waits for the Hello and opens the session.
-func (s *Service) startSession(streamCtx, ctx context.Context, c conn) (*session, error) {
+func (s *Service) startSession(streamCtx, ctx context.Context, c link.Conn) (*session, error) {
 	id, err := caller(streamCtx)
 	if err != nil {
 		return nil, err
@@ -91,7 +86,7 @@ func (s *Service) startSession(streamCtx, ctx context.Context, c conn) (*session
 // receive passes one message of the machine to the session and starts the next receive. A machine
 // is not read faster than its session works and its allowance permits. The wait for the next
 // message is on a fresh, small stack.
-func (s *session) receive(c conn) {
+func (s *session) receive(c link.Conn) {
 	m, err := c.Recv()
 	if err != nil {
 		close(s.received) // Messages received before are delivered first.

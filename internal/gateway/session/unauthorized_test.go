@@ -72,7 +72,7 @@ func TestARefusedSessionEndsWithTheLastConfirmation(t *testing.T) {
 	d := askPerson(t, s, at, c)
 	node := s.node.DeepCopy()
 	node.ResourceVersion, node.Spec.DesiredState = "2", v1alpha1.NodeRevoked
-	s.publishing = true
+	s.blockPublisher()
 	s.wakeAt = noon.Add(idleTimer)
 	s.applyNode(t.Context(), node, false)
 	if s.isStopped() || !s.draining || !s.cancelSent() || !s.wakeAt.Equal(noon.Add(confirmationGrace)) {

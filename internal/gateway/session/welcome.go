@@ -18,11 +18,13 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
+	"github.com/mooring-dev/mooring/internal/gateway/link"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/gateway/publisher"
 )
 
 // newSession returns a session that has not received its Hello yet.
-func (s *Service) newSession(id peer.Identity, c conn) *session {
+func (s *Service) newSession(id peer.Identity, c link.Conn) *session {
 	sess := &session{
 		service: s, key: keyOf(id), id: uuid.NewString(), caller: id,
 		inbox: newInbox(), received: make(chan *gatewayv1.StreamNodeEventsRequest),
@@ -30,13 +32,10 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 		stopped: make(chan struct{}), replaced: make(chan struct{}), closed: make(chan struct{}),
 		allowance: s.allowances.forNode(keyOf(id)),
 	}
-	sess.outbox = &outbox{
-		send:  c.Send,
-		spawn: s.registry.spawn,
-		onError: func(error) {
-			sess.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine cannot be reached")})
-		},
-	}
+	sess.publisher = publisher.New(&sess.writes)
+	sess.outbox = link.NewOutbox(c.Send, s.registry.spawn, func(error) {
+		sess.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine cannot be reached")})
+	})
 	return sess
 }
 
@@ -82,7 +81,7 @@ func (s *session) sendWelcome(ctx context.Context, hello *gatewayv1.Hello) {
 		s.send(dispatchtable.CancelMessage(ref))
 	}
 	s.unverified = nil
-	s.unpublished = false
+	s.publisher.MarkPublished()
 	s.offer(ctx)
 }
 

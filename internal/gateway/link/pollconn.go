@@ -1,14 +1,19 @@
-package session
+package link
 
 import (
 	"context"
 	"io"
 	"slices"
 	"sync"
+	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/utils/clock"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -17,8 +22,18 @@ import (
 // most dispatch.MaxInputBytes, and the CA bundle fits into a ConfigMap.
 const maxAnswerBytes = 1 << 20
 
-// pollConn is the conn of a session over polls. It keeps the messages between two polls.
-type pollConn struct {
+// pollTimeout is the time that a poll waits for messages. It is shorter than the silence that ends a
+// session.
+const pollTimeout = 30 * time.Second
+
+var (
+	errUnknownSession = denial.New(codes.FailedPrecondition, gatewayv1.ReasonSessionUnknown, "unknown session id; say Hello again")
+	errPollReplaced   = status.Error(codes.Canceled, "a newer poll replaced this one")
+)
+
+// PollConn is the Conn of a session over polls. It keeps the messages between two polls.
+type PollConn struct {
+	clock clock.Clock
 	owner peer.Identity
 	in    chan *gatewayv1.StreamNodeEventsRequest
 	// ended is closed when the session has ended, after err was set.
@@ -36,13 +51,14 @@ type pollConn struct {
 	replaced chan struct{}
 }
 
-func newPollConn(owner peer.Identity) *pollConn {
-	return &pollConn{owner: owner, in: make(chan *gatewayv1.StreamNodeEventsRequest), ended: make(chan struct{}),
+// NewPollConn returns the PollConn of a session of the machine owner.
+func NewPollConn(c clock.Clock, owner peer.Identity) *PollConn {
+	return &PollConn{clock: c, owner: owner, in: make(chan *gatewayv1.StreamNodeEventsRequest), ended: make(chan struct{}),
 		wake: make(chan struct{}, 1), replaced: make(chan struct{})}
 }
 
 // Recv returns the next message of the machine to the session.
-func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
+func (c *PollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	select {
 	case m := <-c.in:
 		return m, nil
@@ -52,7 +68,7 @@ func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 }
 
 // Send queues a message for the next poll. It returns an error if the machine does not poll.
-func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
+func (c *PollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.sent)+len(c.out) >= maxUnsent {
@@ -64,7 +80,7 @@ func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
 }
 
 // notify wakes the waiting poll. The caller must hold mu.
-func (c *pollConn) notify() {
+func (c *PollConn) notify() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -74,7 +90,7 @@ func (c *pollConn) notify() {
 // startPoll starts a poll of a machine that has received all answers up to acknowledged. It queues
 // the messages of a lost answer again. It ends a poll that still waits, because that poll was on
 // a broken connection.
-func (c *pollConn) startPoll(acknowledged uint64) (replaced <-chan struct{}) {
+func (c *PollConn) startPoll(acknowledged uint64) (replaced <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if acknowledged != 0 && acknowledged < c.sequence {
@@ -103,7 +119,7 @@ func fittingMessages(messages []*gatewayv1.StreamNodeEventsResponse) int {
 
 // take returns the answer to the poll that began with replaced. It returns no messages if a newer
 // poll began. Messages that do not fit into the answer wait for the next poll.
-func (c *pollConn) take(replaced <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
+func (c *PollConn) take(replaced <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if replaced != c.replaced {
@@ -119,8 +135,8 @@ func (c *pollConn) take(replaced <-chan struct{}) (out []*gatewayv1.StreamNodeEv
 	return c.sent, c.sequence
 }
 
-// deliver passes a message of the machine to the session.
-func (c *pollConn) deliver(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
+// Deliver passes a message of the machine to the session.
+func (c *PollConn) Deliver(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
 	select {
 	case c.in <- m:
 		return nil
@@ -132,9 +148,45 @@ func (c *pollConn) deliver(ctx context.Context, m *gatewayv1.StreamNodeEventsReq
 }
 
 // endError returns the error for a poll after the session has ended.
-func (c *pollConn) endError() error {
+func (c *PollConn) endError() error {
 	if c.err == nil {
 		return errUnknownSession
 	}
 	return c.err
+}
+
+// End ends the session with the error for later polls; nil for a clean end.
+func (c *PollConn) End(err error) {
+	c.err = err
+	close(c.ended)
+}
+
+// Ended is closed when the session has ended.
+func (c *PollConn) Ended() <-chan struct{} { return c.ended }
+
+// Await serves a poll of a machine that has received all answers up to acknowledged. It returns
+// when messages wait for the machine, or after pollTimeout without messages. Its error is a gRPC
+// status.
+func (c *PollConn) Await(ctx context.Context, acknowledged uint64) (*gatewayv1.PollDispatchResponse, error) {
+	timer := c.clock.NewTimer(pollTimeout)
+	defer timer.Stop()
+	replaced := c.startPoll(acknowledged)
+	for {
+		out, sequence := c.take(replaced)
+		answer := &gatewayv1.PollDispatchResponse{Messages: out, Sequence: sequence}
+		if len(out) > 0 {
+			return answer, nil
+		}
+		select {
+		case <-c.wake:
+		case <-c.ended:
+			return nil, c.endError()
+		case <-replaced:
+			return nil, errPollReplaced
+		case <-timer.C():
+			return answer, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }

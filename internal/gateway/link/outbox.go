@@ -1,4 +1,4 @@
-package session
+package link
 
 import (
 	"errors"
@@ -14,11 +14,10 @@ const maxUnsent = 512
 // errMachineNotReading ends the session of a machine that sends but does not read.
 var errMachineNotReading = errors.New("too many messages wait for the machine")
 
-// outbox sends messages in order without blocking the session. Its goroutine runs only while
+// Outbox sends messages in order without blocking the session. Its goroutine runs only while
 // messages wait, so thousands of idle sessions need no goroutine.
-type outbox struct {
-	send func(*gatewayv1.StreamNodeEventsResponse) error
-	// onError is called with the first error of send; it must not block.
+type Outbox struct {
+	send    func(*gatewayv1.StreamNodeEventsResponse) error
 	onError func(error)
 	spawn   func(func())
 
@@ -28,8 +27,14 @@ type outbox struct {
 	err     error
 }
 
-// push queues a message. It returns an error if the machine does not read or has disconnected.
-func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
+// NewOutbox returns an Outbox that sends with send. It starts its goroutine with spawn. onError is
+// called with the first error of send; it must not block.
+func NewOutbox(send func(*gatewayv1.StreamNodeEventsResponse) error, spawn func(func()), onError func(error)) *Outbox {
+	return &Outbox{send: send, spawn: spawn, onError: onError}
+}
+
+// Push queues a message. It returns an error if the machine does not read or has disconnected.
+func (o *Outbox) Push(m *gatewayv1.StreamNodeEventsResponse) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil && len(o.unsent) >= maxUnsent {
@@ -46,7 +51,7 @@ func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
 	return nil
 }
 
-func (o *outbox) drain() {
+func (o *Outbox) drain() {
 	for {
 		batch := o.takeBatch()
 		if batch == nil {
@@ -61,7 +66,7 @@ func (o *outbox) drain() {
 	}
 }
 
-func (o *outbox) takeBatch() []*gatewayv1.StreamNodeEventsResponse {
+func (o *Outbox) takeBatch() []*gatewayv1.StreamNodeEventsResponse {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	batch := o.unsent
@@ -71,7 +76,7 @@ func (o *outbox) takeBatch() []*gatewayv1.StreamNodeEventsResponse {
 }
 
 // fail makes every later push return err. sending stays true, so no message is sent any more.
-func (o *outbox) fail(err error) {
+func (o *Outbox) fail(err error) {
 	o.mu.Lock()
 	o.err, o.unsent = err, nil
 	o.mu.Unlock()
