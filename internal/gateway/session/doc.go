@@ -3,8 +3,9 @@
 //
 // One actor goroutine owns all state of one session and never blocks. Its inputs arrive over
 // channels: messages of the machine, events of the informers, finished writes. Its outputs are
-// messages (outbox) and writes on a few worker goroutines. Package dispatch decides whether a
-// dispatch may be offered and which status it gets.
+// messages (package link) and writes on a few worker goroutines. Package dispatchtable decides the
+// next step of each dispatch, package nodestatus composes Node.status, and package publisher decides
+// when it is written.
 //
 // The guarantees of the protocol depend on this order:
 //

@@ -114,7 +114,9 @@ func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse {
 }
 
 // recordingOutbox keeps the messages for the machine.
-type recordingOutbox struct{ messages []*gatewayv1.StreamNodeEventsResponse }
+type recordingOutbox struct {
+	messages []*gatewayv1.StreamNodeEventsResponse
+}
 
 func (o *recordingOutbox) Push(m *gatewayv1.StreamNodeEventsResponse) error {
 	o.messages = append(o.messages, m)
