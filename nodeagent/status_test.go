@@ -17,25 +17,22 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
+	"github.com/mooring-dev/mooring/test/eventually"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // awaitReport requests the agent's status until done accepts it.
 func awaitReport(t *testing.T, run string, done func(status.Report, error) bool) (status.Report, error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
+	var report status.Report
+	var err error
+	eventually.True(t, "the agent reports the expected status", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		report, err := status.FetchReport(ctx, run)
-		cancel()
-		if done(report, err) {
-			return report, err
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the status of the agent is %+v, %v", report, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		defer cancel()
+		report, err = status.FetchReport(ctx, run)
+		return done(report, err)
+	}, &report, &err)
+	return report, err
 }
 
 func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {

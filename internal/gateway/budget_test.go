@@ -21,7 +21,7 @@ func TestUnfinishedBytesOfAConnectionAreBounded(t *testing.T) {
 		r := startGateway(t)
 		c := r.dialHandshaken(t, listener)
 		_, _ = c.Write(unfinishedFrames(listener, limit/frameCost(1)+2)) // may be closed before its end
-		eventually(t, "the connection is closed for its bytes", func() bool { return r.refusedCount(listener, reasonUnfinished) == 1 })
+		soon.True(t, "the connection is closed for its bytes", func() bool { return r.refusedCount(listener, reasonUnfinished) == 1 })
 	}
 }
 

@@ -75,7 +75,7 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	for _, conn := range opened {
 		conn.Close()
 	}
-	eventually(t, "its places are free again", func() bool { return r.connLimiter.countOpen(robot) <= 1 })
+	soon.True(t, "its places are free again", func() bool { return r.connLimiter.countOpen(robot) <= 1 })
 }
 
 // A certificate of the device CA with the name of another machine uses no connection of that
@@ -132,7 +132,7 @@ func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	for range 22 {
 		r.connect(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	}
-	eventually(t, "the oldest are closed", func() bool { return r.openConnections(nodeListener) == most })
+	soon.True(t, "the oldest are closed", func() bool { return r.openConnections(nodeListener) == most })
 	if got := r.connLimiter.countOpen(robot); got != most {
 		t.Errorf("%d connections of the Node are open, want %d", got, most)
 	}

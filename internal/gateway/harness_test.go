@@ -25,7 +25,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
+
+// soon is shorter than the limits after which a gateway closes connections by itself.
+const soon = eventually.Within(15 * time.Second)
 
 var robot = identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "robot"}
 
@@ -100,7 +104,7 @@ func startGateway(t *testing.T, changes ...func(*testGateway, *Options)) *testGa
 	t.Helper()
 	r := prepareGateway(t, changes...)
 	r.run(t)
-	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
+	soon.True(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
 	return r
 }
 
@@ -150,7 +154,7 @@ func (r *testGateway) run(t *testing.T) {
 			t.Errorf("gateway ended with %v", err)
 		}
 	})
-	eventually(t, "the ports are bound", func() bool { p, _ := r.Addresses(); return p != nil })
+	soon.True(t, "the ports are bound", func() bool { p, _ := r.Addresses(); return p != nil })
 }
 
 func (r *testGateway) nodeAddress() string    { _, n := r.Addresses(); return n.String() }
@@ -212,19 +216,4 @@ func dialTLS(t *testing.T, address string, config *tls.Config) (*tls.Conn, error
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn.(*tls.Conn), nil
-}
-
-// eventually polls a condition until it holds, for at most 20 s.
-func eventually(t *testing.T, condition string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("timed out waiting: %s", condition)
-		}
-	}
 }

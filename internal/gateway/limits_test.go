@@ -138,7 +138,7 @@ func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
 		}
 		t.Cleanup(func() { conn.Close() })
 	}
-	eventually(t, "all beyond the cap make room", func() bool { return r.refusedCount(pairingListener, reasonMadeRoom) == 200-capacity })
+	soon.True(t, "all beyond the cap make room", func() bool { return r.refusedCount(pairingListener, reasonMadeRoom) == 200-capacity })
 	if open := r.openConnections(pairingListener); open != capacity {
 		t.Errorf("%v connections are open, want %d", open, capacity)
 	}

@@ -38,7 +38,7 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	}
 	settle := func(streams int) {
 		t.Helper()
-		eventually(t, "each stream has four goroutines", func() bool { return goroutinesOfGateway(t) == streams*goroutinesPerStream })
+		soon.True(t, "each stream has four goroutines", func() bool { return goroutinesOfGateway(t) == streams*goroutinesPerStream })
 	}
 	settle(0)
 	connect() // The first stream pays for the allocations that happen once.

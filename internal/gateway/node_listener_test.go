@@ -40,7 +40,7 @@ func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
 			if status.Code(err) != codes.Unavailable {
 				t.Errorf("first call: got %v, want the connection refused", err)
 			}
-			eventually(t, "the refusal is counted as "+test.reason, func() bool { return r.refusedCount(nodeListener, test.reason) > before })
+			soon.True(t, "the refusal is counted as "+test.reason, func() bool { return r.refusedCount(nodeListener, test.reason) > before })
 		})
 	}
 }
@@ -51,7 +51,7 @@ func TestTheNodeListenerRefusesAClientWithoutCertificate(t *testing.T) {
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("first call: got %v, want the connection refused", err)
 	}
-	eventually(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, "NoCertificate") > 0 })
+	soon.True(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, "NoCertificate") > 0 })
 }
 
 func TestTheNodeListenerKnowsItsCaller(t *testing.T) {

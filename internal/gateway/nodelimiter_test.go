@@ -76,7 +76,7 @@ func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 		}
 	}
 	_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // closes the connection
-	eventually(t, "the connection is closed", func() bool { return r.refusedCount(nodeListener, reasonTooManyRefusals) == 1 })
+	soon.True(t, "the connection is closed", func() bool { return r.refusedCount(nodeListener, reasonTooManyRefusals) == 1 })
 	for range 200 {
 		_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted below
 	}
@@ -107,7 +107,7 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 		}
 	}
 	_ = begin() // closes the connection
-	eventually(t, "the connection is closed", func() bool { return r.refusedCount(pairingListener, reasonTooManyRefusals) == 1 })
+	soon.True(t, "the connection is closed", func() bool { return r.refusedCount(pairingListener, reasonTooManyRefusals) == 1 })
 }
 
 // A machine that connects too often uses up the turns of its address, because its refused
@@ -131,7 +131,7 @@ func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 		t.Errorf("it was closed after %s, want at least %s", lasted, refusedConnectionDelay)
 	}
 	// The client sees the end of its connection before the gateway counts it.
-	eventually(t, "the connection is counted as refused", func() bool { return r.refusedCount(nodeListener, reasonTooManyConnectionsOfNode) == 1 })
+	soon.True(t, "the connection is counted as refused", func() bool { return r.refusedCount(nodeListener, reasonTooManyConnectionsOfNode) == 1 })
 }
 
 // A caller with another key of the Node uses nothing from the budget of the machine.

@@ -133,7 +133,7 @@ func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the connection is still open")
 			}
-			eventually(t, "its place is free", func() bool { return r.openConnections(p.listener) <= 1 }) // one has the turn
+			soon.True(t, "its place is free", func() bool { return r.openConnections(p.listener) <= 1 }) // one has the turn
 		})
 	}
 }

@@ -41,18 +41,18 @@ func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
 	checkFailsWith := func(text string) func() bool {
 		return func() bool { err := r.Check(nil); return err != nil && strings.Contains(err.Error(), text) }
 	}
-	eventually(t, "readiness asks for trust and files", func() bool {
+	soon.True(t, "readiness asks for trust and files", func() bool {
 		return checkFailsWith("mooring-trust does not exist")() && checkFailsWith("holds no tls.crt")()
 	})
 	trust.Update(trustConfig(ca.PEM(), "nonsense"))
-	eventually(t, "readiness names the bad bundle", checkFailsWith("device-ca.crt"))
+	soon.True(t, "readiness names the bad bundle", checkFailsWith("device-ca.crt"))
 	trust.Update(trustConfig(ca.PEM(), devices.PEM()))
-	eventually(t, "readiness asks for files", checkFailsWith("holds no tls.crt"))
+	soon.True(t, "readiness asks for files", checkFailsWith("holds no tls.crt"))
 	if r.serving.Load() {
 		t.Fatal("the listeners serve without a certificate")
 	}
 	ca.WriteServerCertificate(t, dir)
-	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
+	soon.True(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
 	if _, err := r.nodeClient(t, devices.IssueDeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Error(err)
 	}

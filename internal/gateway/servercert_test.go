@@ -23,7 +23,7 @@ func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	renewed := r.serverCA.WriteServerCertificate(t, r.dir)
-	eventually(t, "a new connection sees the new certificate", func() bool {
+	soon.True(t, "a new connection sees the new certificate", func() bool {
 		conn, err := dialTLS(t, r.pairingAddress(), r.clientTLS())
 		return err == nil && conn.ConnectionState().PeerCertificates[0].SerialNumber.Cmp(renewed.SerialNumber) == 0
 	})

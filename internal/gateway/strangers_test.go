@@ -56,7 +56,7 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			before := r.refusedCount(nodeListener, reason)
 			send(t)
-			eventually(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, reason) > before })
+			soon.True(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, reason) > before })
 			mu.Lock()
 			defer mu.Unlock()
 			if last := lines[len(lines)-1]; !strings.Contains(last, `"reason"="`+reason+`"`) || !strings.Contains(last, `"address"="127.0.0.1:`) {
@@ -73,7 +73,7 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		for range many {
 			raw([]byte("GET / HTTP/1.1\r\n\r\n"))(t)
 		}
-		eventually(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonPlainText) == counted+many })
+		soon.True(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonPlainText) == counted+many })
 		mu.Lock()
 		defer mu.Unlock()
 		if logged := len(lines) - before; logged > many/2 {
@@ -87,7 +87,7 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		for range 50 {
 			r.dialSilent(t, nodeListener).Close()
 		}
-		eventually(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonClosed) >= 50 })
+		soon.True(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonClosed) >= 50 })
 		mu.Lock()
 		defer mu.Unlock()
 		if len(lines) != before {
@@ -144,7 +144,7 @@ func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 					}
 				})
 			}
-			eventually(t, "connections are closed for what they hold", func() bool { return r.refusedCount(pairingListener, reasonReceiveBudget) > 20 })
+			soon.True(t, "connections are closed for what they hold", func() bool { return r.refusedCount(pairingListener, reasonReceiveBudget) > 20 })
 			began, most := time.Now(), int64(0)
 			for range 10 {
 				if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {

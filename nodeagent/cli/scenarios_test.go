@@ -3,15 +3,16 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/test/eventually"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -273,15 +274,12 @@ func TestStatusShowsAMachineThatWaitsForApprovalAsPairing(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(30 * time.Second); ; {
+		var shown string
+		eventually.True(t, "status shows the request", func() bool {
 			code, out := l.run("status")
-			if code == exitNotConnected && strings.Contains(out, "Pairing, process") && strings.Contains(out, "fleet/request: ask ada") {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("status ends with %d:\n%s", code, out)
-			}
-		}
+			shown = fmt.Sprintf("code %d:\n%s", code, out)
+			return code == exitNotConnected && strings.Contains(out, "Pairing, process") && strings.Contains(out, "fleet/request: ask ada")
+		}, &shown)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

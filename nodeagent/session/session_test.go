@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -37,6 +38,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/transport/link"
+	"github.com/mooring-dev/mooring/test/eventually"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -76,15 +78,11 @@ func (s *screen) Write(b []byte) (int, error) {
 
 func (s *screen) await(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		s.mu.Lock()
-		found := strings.Contains(s.text.String(), want)
-		s.mu.Unlock()
-		if found {
-			return
-		}
-	}
-	t.Fatalf("the screen never shows %q:\n%s", want, s.text.String())
+	var shown string
+	eventually.True(t, fmt.Sprintf("the screen shows %q", want), func() bool {
+		shown = s.contents()
+		return strings.Contains(shown, want)
+	}, &shown)
 }
 
 func (s *screen) contents() string {

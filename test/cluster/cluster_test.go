@@ -10,6 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 var own *cluster.Cluster
@@ -33,7 +34,7 @@ func TestAMissingPolicyIsNoticed(t *testing.T) {
 		if err := own.Client().Delete(ctx, binding); err != nil {
 			t.Fatal(err)
 		}
-		cluster.Eventually(t, func() bool { return own.CheckPolicies(ctx) != nil }, "without the binding of %s the policies still work", name)
+		eventually.True(t, "the policies do not work without the binding of "+name, func() bool { return own.CheckPolicies(ctx) != nil })
 		if err := own.InstallPolicies(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +73,7 @@ func TestComponentsStopStartAndCrash(t *testing.T) {
 		if err := own.WaitReady(ctx); err != nil {
 			t.Fatalf("after a crash of %s: %v", component, err)
 		}
-		cluster.Eventually(t, func() bool { return get() == nil }, "the API does not come back after a crash of %s", component)
+		eventually.True(t, "the API is back after a crash of "+component, func() bool { return get() == nil })
 	}
 }
 

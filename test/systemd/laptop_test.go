@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // laptop is a separate Debian with a systemd that booted, in a container that shares the network
@@ -122,14 +124,15 @@ func (l *laptop) awaitUp() {
 
 func (l *laptop) await(condition string, done func() bool) {
 	l.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
+	eventually.Within(2*time.Minute).True(l.t, condition, func() bool {
+		if done() {
+			return true
+		}
 		if stat, err := os.ReadFile("/proc/" + strconv.Itoa(l.boot.Process.Pid) + "/stat"); err != nil || strings.Contains(string(stat), ") Z ") {
 			l.t.Fatalf("waiting until %s: the container ended, see its console (too many open files: raise fs.inotify.max_user_instances)", condition)
 		}
-		if time.Now().After(end) {
-			l.t.Fatalf("it never happened that %s", condition)
-		}
-	}
+		return false
+	})
 }
 
 // reboot reboots the system and waits until it is running.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 )
 
 // initTestVariable is the variable that makes the test binary run as PID 1 of its own namespace.
@@ -53,17 +55,17 @@ func runInitTest() int {
 		}
 	}
 	zombies := 0
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = poll.UntilTrue(ctx, func() bool { // the count is the result
 		zombies = 0
 		for _, p := range listProcesses() {
 			if p.dead {
 				zombies++
 			}
 		}
-		if zombies == 0 {
-			break
-		}
-	}
+		return zombies == 0
+	})
 	fmt.Printf("pid %d, %d right, %d zombies\n", os.Getpid(), good, zombies)
 	return 7
 }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 func TestMain(m *testing.M) {
@@ -42,13 +44,13 @@ func dirOf(c Command) string { return strings.TrimPrefix(c.Env[1], "DIR=") }
 // awaitFile waits until a program has written a file completely, and returns its content.
 func awaitFile(t *testing.T, path string) string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if content, err := os.ReadFile(path); err == nil && bytes.HasSuffix(content, []byte("\n")) {
-			return strings.TrimSpace(string(content))
-		}
-	}
-	t.Fatalf("%s is never written", path)
-	return ""
+	var content []byte
+	eventually.True(t, path+" is written", func() bool {
+		var err error
+		content, err = os.ReadFile(path)
+		return err == nil && bytes.HasSuffix(content, []byte("\n"))
+	})
+	return strings.TrimSpace(string(content))
 }
 
 // isAlive reports whether a process exists and is no zombie.

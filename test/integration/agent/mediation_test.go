@@ -8,7 +8,7 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
@@ -75,6 +75,6 @@ func TestAMachineSaysOfAnInterruptedRunAfterAYesThatItMayHaveRun(t *testing.T) {
 	m.requireMediation("a")
 	m.sendOffer(s, "a", time.Hour, inOneHour())
 	m.answer(s, "allow", "a")
-	cluster.Eventually(t, func() bool { _, err := os.Stat(m.startedFile("a")); return err == nil }, "the run does not start")
+	eventually.True(t, "the run starts", func() bool { _, err := os.Stat(m.startedFile("a")); return err == nil })
 	m.wantResult(m.restart(), "a", failed, unknown)
 }

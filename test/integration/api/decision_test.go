@@ -2,9 +2,9 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // A rule of the kind makes a decision final. Without that rule, the policy must still check the
@@ -52,15 +53,11 @@ func withoutFinalDecisions(t *testing.T, change func() error) (restore func()) {
 	}
 	put := func(versions string, inForce bool) {
 		wantAccepted(t, patch(t, shared.Client(), kind, `{"spec":{"versions":`+versions+`}}`))
-		deadline := time.Now().Add(20 * time.Second)
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for err := change(); (err != nil) != inForce; err = change() {
-			if time.Now().After(deadline) {
-				t.Fatalf("the rule is in force: want %t; a change returns %v", inForce, err)
-			}
-			<-tick.C
-		}
+		var err error
+		eventually.True(t, fmt.Sprintf("a change is refused: want %t", inForce), func() bool {
+			err = change()
+			return (err != nil) == inForce
+		}, &err)
 	}
 	put(relaxed, false)
 	return func() { put(string(text), true) }

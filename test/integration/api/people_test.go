@@ -1,13 +1,15 @@
 package api_test
 
 import (
+	"fmt"
 	"testing"
-	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // bind gives a user a ClusterRole in a namespace and waits until the API server applies it.
@@ -54,20 +56,13 @@ func allow(t *testing.T, namespace, user string, check authorizationv1.ResourceA
 func waitAllowed(t *testing.T, namespace, user string, check authorizationv1.ResourceAttributes) {
 	t.Helper()
 	check.Group, check.Namespace = "mooring.dev", namespace
-	deadline := time.Now().Add(10 * time.Second)
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+	eventually.True(t, fmt.Sprintf("%s may %s %s", user, check.Verb, check.Resource), func() bool {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &check}}
 		if err := shared.Client().Create(t.Context(), review); err != nil {
 			t.Fatalf("review access: %v", err)
 		}
-		if review.Status.Allowed {
-			tick.Stop()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s may still not %s %s", user, check.Verb, check.Resource)
-		}
-	}
+		return review.Status.Allowed
+	})
 }
 
 func approver(t *testing.T, namespace, user string) client.Client {

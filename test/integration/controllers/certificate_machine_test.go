@@ -83,7 +83,7 @@ func issuerClient(t *testing.T) client.Client {
 func waitForNoRequests(t *testing.T, namespace string) {
 	t.Helper()
 	c := issuerClient(t)
-	eventually(t, "the certificate requests are deleted", func(ctx context.Context) error {
+	patient.Succeeds(t, "the certificate requests are deleted", func(ctx context.Context) error {
 		var list certmanagerv1.CertificateRequestList
 		err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: namespace})
 		if err == nil && len(list.Items) > 0 {

@@ -53,7 +53,7 @@ func signRequest(t *testing.T, csr []byte, certificate []byte) {
 	t.Helper()
 	c := issuerClient(t)
 	request := string(identity.MarshalCSRPEM(csr))
-	eventually(t, "an issuer is asked", func(ctx context.Context) error {
+	patient.Succeeds(t, "an issuer is asked", func(ctx context.Context) error {
 		var list certmanagerv1.CertificateRequestList
 		if err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
 			return err

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -24,15 +23,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 const (
 	trustDomain     = "mooring.test"
 	pairingEndpoint = "mooring.example:7443"
-	// patience is how long a test waits for a condition while many other tests run.
-	patience = 2 * time.Minute
-	// pollInterval is long enough that dozens of polling tests do not overload the API server.
-	pollInterval = 200 * time.Millisecond
+	// patient bounds the waits of tests that run beside many others.
+	patient = eventually.Within(2 * time.Minute)
 )
 
 var shared *cluster.Cluster
@@ -122,23 +120,10 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	})
 }
 
-// eventually polls until check returns nil.
-func eventually(t *testing.T, what string, check func(context.Context) error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", what, last)
-	}
-}
-
 // waitForObject polls an object until check accepts it, and returns it.
 func waitForObject[T client.Object](t *testing.T, what string, object T, check func(T) error) T {
 	t.Helper()
-	eventually(t, what, func(ctx context.Context) error {
+	patient.Succeeds(t, what, func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func gatewayClient(t *testing.T) client.Client {
 
 func waitForDeletion(t *testing.T, what string, object client.Object) {
 	t.Helper()
-	eventually(t, what, func(ctx context.Context) error {
+	patient.Succeeds(t, what, func(ctx context.Context) error {
 		err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object)
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -254,7 +254,7 @@ func caPin(t *testing.T, secret string) string {
 
 func waitForEvent(t *testing.T, about client.Object, reason string) {
 	t.Helper()
-	eventually(t, "there is an event "+reason, func(ctx context.Context) error {
+	patient.Succeeds(t, "there is an event "+reason, func(ctx context.Context) error {
 		var list eventsv1.EventList
 		if err := shared.Client().List(ctx, &list, client.InNamespace(about.GetNamespace())); err != nil {
 			return err

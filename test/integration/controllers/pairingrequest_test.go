@@ -230,7 +230,7 @@ func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
 // backdateApproval dates the approval of a machine back.
 func (m machine) backdateApproval(t *testing.T, ago time.Duration) {
 	t.Helper()
-	eventually(t, "the approval is dated back", func(ctx context.Context) error {
+	patient.Succeeds(t, "the approval is dated back", func(ctx context.Context) error {
 		request := get(t, m.request)
 		approved := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved)
 		approved.LastTransitionTime = metav1.NewTime(time.Now().Add(-ago))

@@ -35,7 +35,7 @@ func newUnprivilegedClient(t *testing.T, namespace string) client.Client {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "mallory has the rights", func(ctx context.Context) error {
+	patient.Succeeds(t, "mallory has the rights", func(ctx context.Context) error {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: name.Name,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: v1alpha1.GroupVersion.Group, Resource: "nodes", Verb: "patch", Namespace: namespace}}}
 		if err := shared.Client().Create(ctx, review); err != nil || !review.Status.Allowed {
@@ -84,7 +84,7 @@ func deletePolicies(t *testing.T, names ...string) (restore func()) {
 func waitForEpoch(t *testing.T) policy.Epoch {
 	t.Helper()
 	var epoch policy.Epoch
-	eventually(t, "the policies are proven", func(context.Context) error {
+	patient.Succeeds(t, "the policies are proven", func(context.Context) error {
 		prover.Record().Request()
 		var ok bool
 		if epoch, _, ok = prover.Record().Current(); !ok {
@@ -98,7 +98,7 @@ func waitForEpoch(t *testing.T) policy.Epoch {
 // waitForCoverage waits until a proof covers the creation time of an object.
 func waitForCoverage(t *testing.T, object client.Object) {
 	t.Helper()
-	eventually(t, "a proof covers the object", func(context.Context) error {
+	patient.Succeeds(t, "a proof covers the object", func(context.Context) error {
 		prover.Record().Request()
 		if coverage, _ := prover.Record().Covers(object.GetCreationTimestamp().Time); coverage != policy.Covered {
 			return fmt.Errorf("coverage is %v", coverage)
@@ -110,7 +110,7 @@ func waitForCoverage(t *testing.T, object client.Object) {
 // waitForAdmission waits until the API server admits a write that a policy would refuse.
 func waitForAdmission(t *testing.T, what string, write func(context.Context) error) {
 	t.Helper()
-	eventually(t, what, write)
+	patient.Succeeds(t, what, write)
 }
 
 // waitForProvenSpec returns the Node of a machine once its spec is recorded as proven.
@@ -151,7 +151,7 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	before := waitForEpoch(t)
 
 	restore := deletePolicies(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
-	eventually(t, "the policies fail", func(context.Context) error {
+	patient.Succeeds(t, "the policies fail", func(context.Context) error {
 		prover.Record().Request()
 		if !prover.Record().Failing() {
 			return errors.New("they do not")
@@ -233,7 +233,7 @@ func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *tes
 		return thief.Patch(ctx, undecided.request.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved","by":"ada"}}}`)))
 	})
 	restore()
-	eventually(t, "another epoch is in force", func(context.Context) error {
+	patient.Succeeds(t, "another epoch is in force", func(context.Context) error {
 		prover.Record().Request()
 		if epoch, _, ok := prover.Record().Current(); !ok || epoch.ID == before.ID {
 			return fmt.Errorf("epoch %q", epoch.ID)

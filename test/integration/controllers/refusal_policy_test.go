@@ -145,7 +145,7 @@ func refuseByPolicy(t *testing.T, row refusedWrite, fleet string) (lift func()) 
 		config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 		return shared.Client().Create(ctx, config, client.DryRunAll)
 	}
-	eventually(t, "the policy works", func(ctx context.Context) error {
+	patient.Succeeds(t, "the policy works", func(ctx context.Context) error {
 		if err := probe(ctx); err == nil || !strings.Contains(err.Error(), refusalText) {
 			return fmt.Errorf("the probe ended with %w", errors.Join(errors.New("no refusal"), err))
 		}
@@ -157,7 +157,7 @@ func refuseByPolicy(t *testing.T, row refusedWrite, fleet string) (lift func()) 
 				t.Fatal(err)
 			}
 		}
-		eventually(t, "the policy is lifted", probe)
+		patient.Succeeds(t, "the policy is lifted", probe)
 	}
 }
 
@@ -179,7 +179,7 @@ func waitForStalled(t *testing.T, object client.Object, reason, text string) {
 
 func waitForRecovery(t *testing.T, object client.Object) {
 	t.Helper()
-	eventually(t, "the object is not stalled", func(ctx context.Context) error {
+	patient.Succeeds(t, "the object is not stalled", func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return client.IgnoreNotFound(err)
 		}
@@ -205,7 +205,7 @@ func conditionsOf(object client.Object) []metav1.Condition {
 // waitForWarning waits for a warning Event about an object with the given reason and text.
 func waitForWarning(t *testing.T, about client.Object, reason, text string) {
 	t.Helper()
-	eventually(t, "there is a warning "+reason, func(ctx context.Context) error {
+	patient.Succeeds(t, "there is a warning "+reason, func(ctx context.Context) error {
 		var list eventsv1.EventList
 		if err := shared.Client().List(ctx, &list, client.InNamespace(about.GetNamespace())); err != nil {
 			return err

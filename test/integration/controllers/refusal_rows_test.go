@@ -44,7 +44,7 @@ func startDeletedCode(t *testing.T, fleet string, refuse func()) client.Object {
 func startOldCode(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	refuse()
-	eventually(t, "the code is dated back", func(ctx context.Context) error {
+	patient.Succeeds(t, "the code is dated back", func(ctx context.Context) error {
 		get(t, code)
 		code.Status.Phase = v1alpha1.PairingCodeExpired
 		ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady)
@@ -76,7 +76,7 @@ func startOldRequest(t *testing.T, fleet string, refuse func()) client.Object {
 	m.decide(t, `{"verdict":"Denied","reason":"a test"}`)
 	m.awaitPhase(t, v1alpha1.PairingRequestDenied)
 	refuse()
-	eventually(t, "the request is dated back", func(ctx context.Context) error {
+	patient.Succeeds(t, "the request is dated back", func(ctx context.Context) error {
 		request := get(t, m.request)
 		completed := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionCompleted)
 		completed.LastTransitionTime = metav1.NewTime(time.Now().Add(-48 * time.Hour))

@@ -93,7 +93,7 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 	probe := func(ctx context.Context) error {
 		return shared.Client().Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: "probe"}}, client.DryRunAll)
 	}
-	eventually(t, "the webhook works", func(ctx context.Context) error {
+	patient.Succeeds(t, "the webhook works", func(ctx context.Context) error {
 		if err := probe(ctx); err == nil || !strings.Contains(err.Error(), "refusal.mooring.test") {
 			return fmt.Errorf("the probe ended with %w", errors.Join(errors.New("no refusal"), err))
 		}
@@ -103,7 +103,7 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 		if err := shared.Client().Delete(t.Context(), webhook); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the webhook is gone", probe)
+		patient.Succeeds(t, "the webhook is gone", probe)
 	}
 }
 

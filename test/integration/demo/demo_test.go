@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // markVariable is in the environment of every process that a run starts, at any depth.
@@ -82,13 +83,12 @@ func (r *demoRun) findProcesses() []string {
 
 func (r *demoRun) checkNothingLeft(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for len(r.findProcesses()) > 0 && time.Now().Before(deadline) {
-		time.Sleep(50 * time.Millisecond) // a killed process stays in /proc for a moment
-	}
-	if processes := r.findProcesses(); len(processes) > 0 {
-		t.Errorf("left behind:\n%s", strings.Join(processes, "\n"))
-	}
+	var processes []string
+	// A killed process stays in /proc for a moment.
+	eventually.Within(20*time.Second).True(t, "no process is left behind", func() bool {
+		processes = r.findProcesses()
+		return len(processes) == 0
+	}, &processes)
 }
 
 func TestTheStoryHappens(t *testing.T) {

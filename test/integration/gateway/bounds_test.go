@@ -73,7 +73,7 @@ func (i *instance) dial(t *testing.T, listener, from string) net.Conn {
 // awaitConnections waits until a listener has that many connections and has closed that many to make room.
 func (i *instance) awaitConnections(t *testing.T, listener string, connections, madeRoom int) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d connections of the %s listener, and %d that made room", connections, listener, madeRoom), func() bool {
+	soon.True(t, fmt.Sprintf("%d connections of the %s listener, and %d that made room", connections, listener, madeRoom), func() bool {
 		return i.openConnections(t, listener) == connections && int(i.refusedCount(t, listener, "MadeRoom")) == madeRoom
 	})
 }
@@ -135,7 +135,7 @@ func TestAConnectionThatStopsBeforeItsProofIsClosed(t *testing.T) {
 	for _, end := range []struct{ listener, reason string }{
 		{"pairing", "Silent"}, {"pairing", "HandshakeTimeout"}, {"pairing", "ReceiveTimeout"}, {"node", "Silent"}, {"node", "HandshakeTimeout"},
 	} {
-		await(t, end.listener+" "+end.reason, func() bool { return g.refusedCount(t, end.listener, end.reason) == 1 })
+		soon.True(t, end.listener+" "+end.reason, func() bool { return g.refusedCount(t, end.listener, end.reason) == 1 })
 	}
 	for _, listener := range []string{"pairing", "node"} {
 		if open := g.openConnections(t, listener); open != 0 {
@@ -224,7 +224,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 	g := newGateway(t)
 	// Each byte costs a frame. A connection may be closed before its end.
 	_, _ = g.dialTLS(t, "127.0.8.1").Write(unfinishedCall(t, 1000, 1))
-	await(t, "the connection to be closed for its bytes", func() bool { return g.refusedCount(t, "pairing", "UnfinishedBytes") == 1 })
+	soon.True(t, "the connection to be closed for its bytes", func() bool { return g.refusedCount(t, "pairing", "UnfinishedBytes") == 1 })
 
 	most := func() { _, _ = g.dialTLS(t, "127.0.8.3").Write(unfinishedCall(t, 500, 1)) }
 	for range 40 { // nearly the bound of all connections
@@ -232,7 +232,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 	}
 	largest := g.dialTLS(t, "127.0.8.2")
 	_, _ = largest.Write(unfinishedCall(t, 620, 1))
-	await(t, "the bytes of all to be bounded", func() bool {
+	soon.True(t, "the bytes of all to be bounded", func() bool {
 		most()
 		return g.refusedCount(t, "pairing", "ReceiveBudget") >= 3
 	})
@@ -248,7 +248,7 @@ func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	c := tls.Client(g.dial(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // a stranger
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{endless}})
 	_ = c.HandshakeContext(t.Context())
-	await(t, "the handshake to be refused", func() bool { return g.refusedCount(t, "node", "HandshakeTooLarge") == 1 })
+	soon.True(t, "the handshake to be refused", func() bool { return g.refusedCount(t, "node", "HandshakeTooLarge") == 1 })
 }
 
 // A machine with a certificate does not count in the limit of connections before their proof.
@@ -298,5 +298,5 @@ func TestAnIdleStrangerIsClosed(t *testing.T) {
 	if _, err := c.Write(b.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the idle connection to be closed", func() bool { return g.openConnections(t, "pairing") == 0 })
+	soon.True(t, "the idle connection to be closed", func() bool { return g.openConnections(t, "pairing") == 0 })
 }

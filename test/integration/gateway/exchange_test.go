@@ -152,7 +152,7 @@ func TestANameOfAnotherKeyIsRefusedAndCostsNoTry(t *testing.T) {
 // awaitRefusal waits until the gateway's cache holds the Node of the requested name.
 func (i *instance) awaitRefusal(t *testing.T, code issuedCode, last *error) {
 	t.Helper()
-	await(t, "the gateway's cache to hold the Node", func() bool {
+	soon.True(t, "the gateway's cache to hold the Node", func() bool {
 		requests := code.requests(t)
 		for n := range requests { // of an attempt before the cache had the Node
 			_ = shared.Client().Delete(t.Context(), &requests[n])
@@ -196,7 +196,7 @@ func TestOneFleetCannotUseUpTheRoomOfOthers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	g := newGateway(t, func(s *settings) { s.pairing.MaxPending, s.pairing.Registerer = undecided+4, registry })
 	greedy, modest := shared.Namespace(t), shared.Namespace(t)
-	await(t, "the greedy fleet to be refused", func() bool { // once the gateway's cache has its requests
+	soon.True(t, "the greedy fleet to be refused", func() bool { // once the gateway's cache has its requests
 		_, err := g.machine(t).pair(t.Context(), issueCode(t, greedy, time.Minute, v1alpha1.PairingCodeSpec{}).Code)
 		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "this fleet")
 	})
@@ -272,20 +272,5 @@ func TestTextsOfStrangersAreMadePresentable(t *testing.T) {
 	want := &v1alpha1.SystemInfo{Hostname: "evil\uFFFD[2J \uFFFDhost", OSImage: strings.Repeat("ü", 128), AgentVersion: "v1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("system (-want +got):\n%s", diff)
-	}
-}
-
-// await polls a condition for a bounded time.
-func await(t *testing.T, description string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("timed out waiting for %s", description)
-		}
 	}
 }

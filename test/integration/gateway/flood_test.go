@@ -59,11 +59,11 @@ func TestAFloodFromManyAddressesDoesNotShutOutTheInvited(t *testing.T) {
 			}
 		})
 	}
-	await(t, "the flood to hit the limits", func() bool { return refused.Load() > 100 })
+	soon.True(t, "the flood to hit the limits", func() bool { return refused.Load() > 100 })
 	for range 3 {
 		code := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 		// The gateway receives the record by its watch while the common share is used up.
-		await(t, "the invited machine to pair", func() bool {
+		soon.True(t, "the invited machine to pair", func() bool {
 			_, err := g.machine(t).pair(t.Context(), code.Code)
 			return err == nil
 		})

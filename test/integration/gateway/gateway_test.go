@@ -25,9 +25,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
-const trustDomain = "mooring.test"
+const (
+	trustDomain = "mooring.test"
+	// soon bounds the waits of this package.
+	soon = eventually.Within(30 * time.Second)
+)
 
 // instance is one gateway process with the parts that pairing needs.
 type instance struct {
@@ -141,7 +146,7 @@ func (i *instance) run(t *testing.T, s settings) {
 	if !reader.WaitForCacheSync(ctx) {
 		t.Fatal("the caches of the gateway did not sync")
 	}
-	cluster.Eventually(t, func() bool { return i.Check(nil) == nil }, "the gateway is ready")
+	soon.True(t, "the gateway is ready", func() bool { return i.Check(nil) == nil })
 }
 
 // gatewayClients returns a cache and a direct client with the rights of a gateway.

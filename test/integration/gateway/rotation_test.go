@@ -36,7 +36,7 @@ func enroll(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled
 	p := startPairing(t, g)
 	e := &enrolled{paired: p, node: p.approve()}
 	e.leaf = g.deviceCA.IssueDevice(t, p.id(), &p.key.PublicKey, changes...)
-	await(t, "the gateway's cache to hold the Node", func() bool {
+	soon.True(t, "the gateway's cache to hold the Node", func() bool {
 		answer, err := p.pollStatus(nil)
 		return err == nil && answer.GetApproved() != nil
 	})
@@ -211,7 +211,7 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 	if err := shared.Client().Patch(t.Context(), e.node, patch); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the revocation to be seen", func() bool {
+	soon.True(t, "the revocation to be seen", func() bool {
 		_, err := e.machine.client.RecoverCertificate(t.Context(), e.recovery(t))
 		return status.Code(err) == codes.PermissionDenied
 	})
@@ -238,7 +238,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, recovered := range map[string]*enrolled{"the next key": next, "the pinned key": e} {
-		await(t, name+" to recover", func() bool {
+		soon.True(t, name+" to recover", func() bool {
 			answer, err := recovered.machine.client.RecoverCertificate(t.Context(), recovered.recovery(t))
 			if err != nil {
 				t.Log(err)

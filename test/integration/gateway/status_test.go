@@ -65,7 +65,7 @@ func TestAPollSaysWhatIsWaitedFor(t *testing.T) {
 				csr = p.csr()
 			}
 			var got string
-			await(t, "the message "+test.says, func() bool {
+			soon.True(t, "the message "+test.says, func() bool {
 				answer, err := p.pollStatus(csr)
 				if err != nil {
 					t.Fatal(err)
@@ -166,7 +166,7 @@ func TestAWrongCSRIsNamedAndLeftNowhere(t *testing.T) {
 	g := newGateway(t)
 	p := startPairing(t, g)
 	node := p.approve()
-	await(t, "the approval to be seen", func() bool {
+	soon.True(t, "the approval to be seen", func() bool {
 		answer, err := p.pollStatus(nil)
 		return err == nil && answer.GetApproved() != nil
 	})

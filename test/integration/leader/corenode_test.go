@@ -47,7 +47,7 @@ func withDesiredState(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
 
 func (w *fixture) waitForNodeDeletion(name string) {
 	w.t.Helper()
-	eventually(w.t, "node "+name+" is deleted", func() error {
+	soon.Succeeds(w.t, "node "+name+" is deleted", func(context.Context) error {
 		err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, &v1alpha1.Node{})
 		if !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it still exists, or %w", errors.Join(err))
@@ -68,7 +68,7 @@ func TestCoreNodesAreNotAskedForBeforeThereAreInClusterAgents(t *testing.T) {
 		t.Error("the controller reads core Nodes in a cluster without in-cluster agents")
 	}
 	w.createNode("first", onCoreNode(w.createCoreNode()))
-	eventually(t, "core Nodes are read", func() error {
+	soon.Succeeds(t, "core Nodes are read", func(context.Context) error {
 		if !coreNodeWatch.requested.Load() {
 			return errors.New("they were not")
 		}
@@ -119,7 +119,7 @@ func TestNodesOfInClusterAgentsLeaveWithTheirCoreNode(t *testing.T) {
 // waitForEvent waits for an event about a Node.
 func (w *fixture) waitForEvent(name, reason string) {
 	w.t.Helper()
-	eventually(w.t, "an event about "+name, func() error {
+	soon.Succeeds(w.t, "an event about "+name, func(context.Context) error {
 		var list eventsv1.EventList
 		if err := w.admin.List(w.t.Context(), &list, client.InNamespace(w.namespace)); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -92,7 +93,7 @@ func TestFinishedDispatchesGoByTheirTTLAlone(t *testing.T) {
 	}
 	w.waitForDispatch(kept, v1alpha1.DispatchCancelled, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorCancelled)
 	gone := func(d *v1alpha1.CapabilityDispatch) {
-		eventually(t, d.Name+" goes", func() error {
+		soon.Succeeds(t, d.Name+" goes", func(context.Context) error {
 			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(d), d); !apierrors.IsNotFound(err) {
 				return errors.Join(errors.New("it is still there"), err)
 			}

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -78,7 +79,7 @@ func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 		}
 	}
 	gone := func(n *v1alpha1.Node) {
-		eventually(t, "node "+n.Name+" goes", func() error {
+		soon.Succeeds(t, "node "+n.Name+" goes", func(context.Context) error {
 			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(n), n); !apierrors.IsNotFound(err) {
 				return errors.Join(errors.New("it is still there"), err)
 			}

@@ -23,13 +23,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 const (
 	staleAfter  = 3 * time.Second
 	orphanGrace = 2 * time.Second
-	// patience is how long a test waits for a condition that usually holds within a second.
-	patience = 30 * time.Second
+	// soon bounds the waits for conditions that usually hold within a second.
+	soon = eventually.Within(30 * time.Second)
 )
 
 var shared *cluster.Cluster
@@ -114,30 +115,10 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	})
 }
 
-// eventually polls until check returns nil.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v", what, err)
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
 // waitUntil waits until the API server's clock reaches the given time.
 func waitUntil(t *testing.T, at time.Time) {
 	t.Helper()
-	eventually(t, "time passes", func() error {
+	soon.Succeeds(t, "time passes", func(context.Context) error {
 		if left := at.Sub(apiClock.Now()); left > 0 {
 			return fmt.Errorf("%s are left", left)
 		}

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -95,7 +96,7 @@ func TestADeadGatewayIsBuriedWithItsSessions(t *testing.T) {
 		t.Errorf("ended %s after the last renewal, want the two seconds of the Lease, rounded up", ended)
 	}
 	w.waitForNode("n", "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
-	eventually(t, "the Lease goes", func() error {
+	soon.Succeeds(t, "the Lease goes", func(context.Context) error {
 		key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayLeasePrefix + gateway}
 		if err := w.admin.Get(t.Context(), key, &coordinationv1.Lease{}); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is still there"), err)
@@ -119,7 +120,7 @@ func TestTrustFollowsCertificatesAndPeople(t *testing.T) {
 	w := newFixture(t)
 	node := w.createNode("n")
 	end := metav1.NewTime(apiClock.Now().Add(5 * time.Second))
-	eventually(t, "write a certificate", func() error {
+	soon.Succeeds(t, "write a certificate", func(context.Context) error {
 		if err := w.controller.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	now := apiClock.Now()
 	w.applySession("n", gateway, started, &now)
 	w.waitForDispatch(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
-	eventually(t, "the Node goes", func() error {
+	soon.Succeeds(t, "the Node goes", func(context.Context) error {
 		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is still there"), err)
 		}
@@ -233,7 +234,7 @@ func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
 	w.waitForNode("n", "online", func(n *v1alpha1.Node) bool { return n.Status.SessionStartedTime != nil })
 	gone := func(name string) {
 		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
-		eventually(t, "Node "+name+" goes", func() error {
+		soon.Succeeds(t, "Node "+name+" goes", func(context.Context) error {
 			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
 				return errors.Join(errors.New("it is still there"), err)
 			}

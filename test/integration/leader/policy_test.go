@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,7 +20,7 @@ func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	waitUntil(t, before.CreationTimestamp.Add(2*policy.ClockMargin))
 	proofs.mu.Lock()
 	defer proofs.mu.Unlock()
-	eventually(t, "prove the policies", func() error { return proofs.Prove(t.Context()) })
+	soon.Succeeds(t, "prove the policies", func(context.Context) error { return proofs.Prove(t.Context()) })
 
 	// Between two proofs: no proof attempt notices that the policy is missing.
 	shipped := shippedPolicy(t, v1alpha1.PolicyDispatches)
@@ -30,7 +31,7 @@ func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	if err := w.admin.Create(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "prove the policies again", func() error { return proofs.Prove(t.Context()) })
+	soon.Succeeds(t, "prove the policies again", func(context.Context) error { return proofs.Prove(t.Context()) })
 
 	w.waitForDispatch(during, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorPolicyUnproven)
 	// The session of its Node may have offered it.

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -42,7 +43,7 @@ func signed(t *testing.T, key *ecdsa.PrivateKey, p identity.Proof) []byte {
 // users.
 func (w *fixture) requestRevocation(name string, request *v1alpha1.NodeRevocationRequest) {
 	w.t.Helper()
-	eventually(w.t, "the revocation request is written", func() error {
+	soon.Succeeds(w.t, "the revocation request is written", func(context.Context) error {
 		node := &v1alpha1.Node{}
 		if err := w.gateway.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
 			return err

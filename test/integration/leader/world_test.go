@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -135,7 +136,7 @@ func (w *fixture) markClaimed(d *v1alpha1.CapabilityDispatch) {
 // waitForDispatch waits until a dispatch has the given phase, execution and error code.
 func (w *fixture) waitForDispatch(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
 	w.t.Helper()
-	eventually(w.t, "dispatch "+d.Name, func() error {
+	soon.Succeeds(w.t, "dispatch "+d.Name, func(context.Context) error {
 		if err := w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(d), d); err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (w *fixture) waitForDispatch(d *v1alpha1.CapabilityDispatch, phase v1alpha1
 func (w *fixture) waitForNode(name, what string, check func(*v1alpha1.Node) bool) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{}
-	eventually(w.t, "node "+name, func() error {
+	soon.Succeeds(w.t, "node "+name, func(context.Context) error {
 		if err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
 			return err
 		}

@@ -10,13 +10,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // completeCode does the controller's work for the only code of a namespace.
 func completeCode(t *testing.T, ns string, data map[string]string) *v1alpha1.PairingCode {
 	t.Helper()
 	var list v1alpha1.PairingCodeList
-	eventually(t, "see the PairingCode", func() bool {
+	eventually.True(t, "see the PairingCode", func() bool {
 		return sharedCluster.Client().List(t.Context(), &list, client.InNamespace(ns)) == nil && len(list.Items) == 1
 	})
 	code := &list.Items[0]

@@ -7,13 +7,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // waitForDispatch waits for the only dispatch of a namespace.
 func waitForDispatch(t *testing.T, ns string) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	var list v1alpha1.CapabilityDispatchList
-	eventually(t, "see the dispatch", func() bool {
+	eventually.True(t, "see the dispatch", func() bool {
 		return sharedCluster.Client().List(t.Context(), &list, client.InNamespace(ns)) == nil && len(list.Items) == 1
 	})
 	return &list.Items[0]
@@ -80,7 +81,7 @@ func TestCtrlCCancelsAndWaitsForTheTruth(t *testing.T) {
 	d := waitForDispatch(t, ns)
 	p.interrupt()
 	p.waitForStderr("press Ctrl-C again to exit")
-	eventually(t, "set spec.cancel", func() bool {
+	eventually.True(t, "set spec.cancel", func() bool {
 		return sharedCluster.Client().Get(t.Context(), client.ObjectKeyFromObject(d), d) == nil && d.Spec.Cancel
 	})
 	writeDispatchStatus(t, d, v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchCancelled, Execution: v1alpha1.ExecutionNotStarted})

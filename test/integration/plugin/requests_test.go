@@ -11,6 +11,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 const fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -131,7 +132,7 @@ func TestApproveShowsThatTheNameIsTaken(t *testing.T) {
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
 	r := newRequest(t, ns, "r")
 	p := start(t, ada, ns, nil, "approve", "r", "--yes")
-	eventually(t, "record the decision", func() bool { return decisionOf(t, r) != nil })
+	eventually.True(t, "record the decision", func() bool { return decisionOf(t, r) != nil })
 	if err := sharedCluster.Client().Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -13,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // waitTimeout bounds every wait; each step normally takes no more than a second or two.
@@ -102,7 +101,7 @@ func (p *process) wantExit(code int, texts ...string) {
 // waitForStderr waits until standard error contains a text.
 func (p *process) waitForStderr(text string) {
 	p.t.Helper()
-	eventually(p.t, "print "+text, func() bool {
+	eventually.True(p.t, "print "+text, func() bool {
 		select {
 		case <-p.ended:
 			if !strings.Contains(p.err.String(), text) {
@@ -126,15 +125,5 @@ func (p *process) decode(into any) {
 	p.t.Helper()
 	if err := json.Unmarshal([]byte(p.out.String()), into); err != nil {
 		p.t.Fatalf("read %q: %v", p.out.String(), err)
-	}
-}
-
-// eventually polls until a condition holds.
-func eventually(t *testing.T, action string, holds func() bool) {
-	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, waitTimeout, true,
-		func(context.Context) (bool, error) { return holds(), nil })
-	if err != nil && !errors.Is(err, context.Canceled) {
-		t.Fatalf("%s: %v", action, err)
 	}
 }

@@ -26,7 +26,9 @@ func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	controller, probes := startController(t)
 	says := func(text string) {
 		t.Helper()
-		eventually(t, func(ctx context.Context) error { return checkReadyz(ctx, probes, http.StatusServiceUnavailable, text) })
+		soon.Succeeds(t, "the controller says "+text, func(ctx context.Context) error {
+			return checkReadyz(ctx, probes, http.StatusServiceUnavailable, text)
+		})
 	}
 	says("does not serve certificaterequests of cert-manager.io/v1")
 	says("install cert-manager 1.12 or newer")
@@ -38,7 +40,7 @@ func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	says("cert-manager v1.11.5 is too old: update it to 1.12 or newer")
 
 	labelRelease(t, definition, `"v1.12.0"`)
-	eventually(t, func(ctx context.Context) error { return checkReadyz(ctx, probes, http.StatusOK, "ok") })
+	soon.Succeeds(t, "the controller is ready", func(ctx context.Context) error { return checkReadyz(ctx, probes, http.StatusOK, "ok") })
 	if !controller.Running() {
 		t.Error("the controller exited")
 	}
@@ -60,7 +62,7 @@ func deleteCRD(t *testing.T, name string) *unstructured.Unstructured {
 		t.Fatal(err)
 	}
 	gone := definition.DeepCopy()
-	eventually(t, func(ctx context.Context) error {
+	soon.Succeeds(t, name+" is deleted", func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(gone), gone); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it still exists, or %w", err)
 		}

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -25,6 +24,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
 	"github.com/mooring-dev/mooring/internal/policy"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // serviceAccountConfig returns the REST config of a Mooring ServiceAccount with its real rights.
@@ -36,6 +36,9 @@ func serviceAccountConfig(t *testing.T, account string) *rest.Config {
 	}
 	return cfg
 }
+
+// soon bounds the waits for a proof. It is half the time between two regular proofs.
+const soon = eventually.Within(30 * time.Second)
 
 func newProver(t *testing.T) *policy.Prover {
 	t.Helper()
@@ -57,19 +60,6 @@ func proofLease(t *testing.T) *coordinationv1.Lease {
 	return lease
 }
 
-// eventually polls until the try returns nil.
-func eventually(t *testing.T, try func(context.Context) error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		last = try(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatal(last)
-	}
-}
-
 // restore applies the shipped policies again and waits until they are proven.
 func restore(t *testing.T, prover *policy.Prover) {
 	t.Helper()
@@ -78,7 +68,7 @@ func restore(t *testing.T, prover *policy.Prover) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, prover.Prove)
+	soon.Succeeds(t, "the policies are proven", prover.Prove)
 }
 
 func TestTheShippedPoliciesAreProvenWithTheRightsOfTheController(t *testing.T) {
@@ -173,7 +163,7 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 	}
 	for _, object := range shipped {
 		t.Run(object.GetKind()+" "+object.GetName(), func(t *testing.T) {
-			eventually(t, prover.Prove)
+			soon.Succeeds(t, "the policies are proven", prover.Prove)
 			before, _, ok := prover.Record().Current()
 			if !ok {
 				t.Fatal("no epoch is in force")
@@ -182,7 +172,7 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 			if err := prover.Prove(t.Context()); err == nil {
 				t.Error("one proof after a policy was replaced opens the gates")
 			}
-			eventually(t, prover.Prove)
+			soon.Succeeds(t, "the policies are proven", prover.Prove)
 			after, _, ok := prover.Record().Current()
 			if !ok || after.ID == before.ID {
 				t.Errorf("epoch %q is still in force after %q", after.ID, before.ID)
@@ -218,7 +208,7 @@ func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 		}
 		kinds[object.GetKind()] = true
 		t.Run(object.GetKind(), func(t *testing.T) {
-			eventually(t, func(context.Context) error {
+			soon.Succeeds(t, "the policies do not fail", func(context.Context) error {
 				if since, failing := policy.Failing(proofLease(t)); failing {
 					return fmt.Errorf("the policies fail since %s", since)
 				}
@@ -229,7 +219,7 @@ func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, func(context.Context) error { // waits at most half the time between two proofs
+			soon.Succeeds(t, "the gates are shut", func(context.Context) error {
 				if _, failing := policy.Failing(proofLease(t)); !failing {
 					return fmt.Errorf("the gates are open; the last proof was at %s, the deletion at %s", renewed, began)
 				}
@@ -247,7 +237,7 @@ func TestAGapIsCoveredWhenEveryPolicyIsTheSameAtItsEnd(t *testing.T) {
 	restore(t, first)
 	before, _, _ := first.Record().Current()
 	next := newProver(t)
-	eventually(t, next.Prove)
+	soon.Succeeds(t, "the next leader proves the policies", next.Prove)
 	after, _, ok := next.Record().Current()
 	if !ok || after.ID != before.ID || !after.Until.After(before.Until) {
 		t.Errorf("after the change of leaders epoch %+v is in force, want %+v with a later end", after, before)
@@ -281,7 +271,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func(ctx context.Context) error { // the authorizer follows its watch
+	soon.Succeeds(t, "the rekeying is admitted", func(ctx context.Context) error { // the authorizer follows its watch
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node without an approval was admitted") {
 			return fmt.Errorf("Prove = %w, want a Node that was admitted", err)
 		}
@@ -292,7 +282,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, prover.Prove)
+	soon.Succeeds(t, "the policies are proven", prover.Prove)
 }
 
 // A refusal by RBAC alone would hide a policy that does not work.
@@ -302,7 +292,7 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	if err := shared.Client().Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ProbeServiceAccount}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func(ctx context.Context) error {
+	soon.Succeeds(t, "the refusal is not ours", func(ctx context.Context) error {
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "but not by policy") {
 			return fmt.Errorf("Prove = %w, want a refusal that is not ours", err)
 		}
@@ -336,7 +326,7 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 		t.Error("a gate that has seen nothing is open")
 	}
 	startGate(t, gate)
-	eventually(t, func(context.Context) error { return gate.Check() })
+	soon.Succeeds(t, "the gate is open", func(context.Context) error { return gate.Check() })
 
 	if err := shared.Client().Delete(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
 		t.Fatal(err)
@@ -344,14 +334,14 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	if err := prover.Prove(t.Context()); err == nil {
 		t.Fatal("a missing policy was proven")
 	}
-	eventually(t, func(context.Context) error {
+	soon.Succeeds(t, "the gate is shut", func(context.Context) error {
 		if _, failing := gate.Failing(); !failing || gate.Check() == nil {
 			return fmt.Errorf("the gate is open: failing %v, %w", failing, gate.Check())
 		}
 		return nil
 	})
 	restore(t, prover)
-	eventually(t, func(context.Context) error { return gate.Check() })
+	soon.Succeeds(t, "the gate is open", func(context.Context) error { return gate.Check() })
 }
 
 // Without further proofs the gate must close.
@@ -360,7 +350,7 @@ func TestTheGateShutsWhenTheProofIsOld(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	gate := policy.NewGate(serviceAccountConfig(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, now)
 	startGate(t, gate)
-	eventually(t, func(context.Context) error { return gate.Check() })
+	soon.Succeeds(t, "the gate is open", func(context.Context) error { return gate.Check() })
 	now.Step(policy.Freshness)
 	if err := gate.Check(); !errors.Is(err, policy.ErrStaleProof) {
 		t.Errorf("after %s: %v, want %v", policy.Freshness, err, policy.ErrStaleProof)

@@ -20,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // The limits from docs/reference/limits.md that these tests check.
@@ -140,10 +140,10 @@ func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
 	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the machine is refused", func() bool {
 		_, err := m.dial(t, r).RegisterNode(t.Context(), m.description())
 		return status.Code(err) == codes.PermissionDenied
-	}, "the machine is not refused")
+	})
 	before, began := r.api.nodeReads.Load(), time.Now()
 	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
 		_, err := c.RegisterNode(ctx, m.description())
@@ -255,7 +255,7 @@ func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 		}
 		return n
 	}
-	cluster.Eventually(t, func() bool { return ready() == mostConnections }, "%d connections of one Node remain, want %d", ready(), mostConnections)
+	eventually.True(t, fmt.Sprintf("%d connections of one Node remain", mostConnections), func() bool { return ready() == mostConnections })
 	if _, err := gatewayv1.NewNodeServiceClient(open[len(open)-1]).RegisterNode(t.Context(), rotated.description()); err != nil {
 		t.Errorf("a call on the newest connection: %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // waitPastSessionStart waits until every new dispatch is certainly younger than the session of m.
@@ -25,7 +25,7 @@ func (m *machine) waitPastSessionStart(t *testing.T) {
 	if started == nil {
 		t.Fatal("no session is recorded")
 	}
-	cluster.Eventually(t, func() bool { return time.Now().After(started.Add(3 * time.Second)) }, "the clock did not advance by 3 s")
+	eventually.True(t, "3 s have passed", func() bool { return time.Now().After(started.Add(3 * time.Second)) })
 }
 
 func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
@@ -91,7 +91,7 @@ func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 		Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40, Message: "almost"}}})
-	cluster.Eventually(t, func() bool { p := getLive(t, d).Status.Progress; return p != nil && p.Percent == 40 }, "no progress is shown")
+	eventually.True(t, "progress is shown", func() bool { p := getLive(t, d).Status.Progress; return p != nil && p.Percent == 40 })
 	a.succeed(ref, `1`)
 	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
@@ -99,7 +99,7 @@ func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
 
 func (m *machine) wantPhase(t *testing.T, d *v1alpha1.CapabilityDispatch, want v1alpha1.DispatchPhase) {
 	t.Helper()
-	cluster.Eventually(t, func() bool { return getLive(t, d).Status.Phase == want }, "the dispatch is not %s: %+v", want, &d.Status)
+	eventually.True(t, "the dispatch is "+string(want), func() bool { return getLive(t, d).Status.Phase == want }, &d.Status)
 }
 
 func TestBacklogIsClaimedBeforeItIsOffered(t *testing.T) {
@@ -219,7 +219,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 		e := getLive(t, d).Status.Error
 		return e != nil && e.Code == v1alpha1.ErrorQueueFull && d.Status.Execution == v1alpha1.ExecutionNotStarted
 	}
-	cluster.Eventually(t, func() bool { return slices.ContainsFunc(waiting, full) }, "no dispatch was refused because of the full queue")
+	eventually.True(t, "a dispatch is refused because of the full queue", func() bool { return slices.ContainsFunc(waiting, full) })
 	waiting = slices.DeleteFunc(waiting, full)
 	a.requireNoMessage()
 

@@ -9,7 +9,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // serveOffers accepts every offer and reports success, until want dispatches are settled. It returns the
@@ -126,5 +126,5 @@ func TestFloodOfSessionsIsBounded(t *testing.T) {
 	}
 	neighbour := newPairedMachine(t, ca, m.id.Namespace, "neighbour", nil)
 	neighbour.connect(t, r)
-	cluster.Eventually(t, func() bool { return getLive(t, neighbour.node).Status.Presence == v1alpha1.PresenceOnline }, "the neighbour is not Online")
+	eventually.True(t, "the neighbour is Online", func() bool { return getLive(t, neighbour.node).Status.Presence == v1alpha1.PresenceOnline })
 }

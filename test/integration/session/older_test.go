@@ -8,7 +8,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // A machine is restored to a snapshot that was taken in its current session, before an acceptance.
@@ -37,7 +37,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 			a.waitHandled()
 			if c.end {
 				a.cancel()
-				cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+				eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 				if !dispatch.Accepted(getLive(t, ran).Status) {
 					t.Errorf("status is %+v after the session, want the recorded acceptance", ran.Status)
 				}
@@ -76,7 +76,7 @@ func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
 	a.accept(a.nextOffer().GetDispatch())
 	a.waitHandled()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return dispatch.Accepted(getLive(t, d).Status) }, "the acceptance is not recorded")
+	eventually.True(t, "the acceptance is recorded", func() bool { return dispatch.Accepted(getLive(t, d).Status) })
 	m.connect(t, r)
 	m.wantPhase(t, d, v1alpha1.DispatchFailed)
 	m.wantReset(t, d, v1alpha1.ExecutionUnknown)
@@ -103,7 +103,7 @@ func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
 		t.Fatalf("status is %+v, want it claimed", d.Status)
 	}
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	a = m.connect(t, r)
 	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s, want the dispatch again", got)
@@ -126,9 +126,9 @@ func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
 			// The gateway that holds the session keeps the condition that the other gateway set.
 			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
-			cluster.Eventually(t, func() bool { return getLive(t, m.node).Status.CapabilitySummary == "1/2" }, "the change is not written")
+			eventually.True(t, "the change is written", func() bool { return getLive(t, m.node).Status.CapabilitySummary == "1/2" })
 			a.stop()
-			cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+			eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 			m.connect(t, r)
 			if got := cloneReason(getLive(t, m.node)); got != v1alpha1.ReasonDialRepeated {
 				t.Errorf("reason of SuspectedClone is %q after the next session began, want it kept", got)

@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // blockNextWrite blocks the next write of the gateway to a dispatch until release is called.
@@ -53,9 +53,9 @@ func waitFor(t *testing.T, event string, happened <-chan struct{}) {
 // in any order.
 func (a *agent) waitHandledEvent(nodeCache cache.Cache, object client.Object, matches func() bool) {
 	a.t.Helper()
-	cluster.Eventually(a.t, func() bool {
+	eventually.True(a.t, "the cache of the gateway shows "+object.GetName(), func() bool {
 		return nodeCache.Get(a.t.Context(), client.ObjectKeyFromObject(object), object) == nil && matches()
-	}, "the cache of the gateway does not show %s", object.GetName())
+	})
 	for range 20 {
 		a.waitHandled()
 	}
@@ -179,7 +179,7 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 		a.accept(ref)
 		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40}}})
-		cluster.Eventually(t, func() bool { return getLive(t, d).Status.Execution == v1alpha1.ExecutionStarted }, "no progress is shown")
+		eventually.True(t, "progress is shown", func() bool { return getLive(t, d).Status.Execution == v1alpha1.ExecutionStarted })
 		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_NOT_STARTED))
 		m.wantEnded(t, d, v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled)
 	})
@@ -242,10 +242,10 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 			heal := sync.OnceFunc(func() { c.heal(r.api) })
 			t.Cleanup(heal)
 			c.hold(r.api)
-			cluster.Eventually(t, func() bool {
+			eventually.True(t, "the gateway is not ready", func() bool {
 				err := r.service.Check()
 				return err != nil && strings.Contains(err.Error(), c.why)
-			}, "the gateway stays ready")
+			})
 			d := m.createDispatch(t, nil)
 			a.waitHandledEvent(shown, d.DeepCopy(), func() bool { return true })
 			a.requireNoMessage()
@@ -299,7 +299,7 @@ func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 	d := m.createDispatch(t, nil)
 	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	if ended := m.node.Status.SessionEndedTime; !ended.After(d.CreationTimestamp.Time) {
 		t.Errorf("the session ended at %v, but offered a dispatch that was created at %v", ended, d.CreationTimestamp)
 	}

@@ -14,7 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 func dnsName(text string) string { return strings.ReplaceAll(text, " ", "-") }
@@ -57,7 +57,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	}
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: hostileCapabilities()[:2]}}})
-	cluster.Eventually(t, func() bool { return len(getLive(t, m.node).Status.Capabilities) == 2 }, "the change is not written")
+	eventually.True(t, "the change is written", func() bool { return len(getLive(t, m.node).Status.Capabilities) == 2 })
 
 	m.waitPastSessionStart(t)
 	good, bad := m.createDispatch(t, nil), m.createDispatch(t, nil)
@@ -69,7 +69,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	m.wantPhase(t, good, v1alpha1.DispatchSucceeded)
 	m.wantPhase(t, bad, v1alpha1.DispatchFailed)
 	a.stopAfterSettled(2)
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 }
 
 // The end of a session is recorded even if the API server refuses the description of the machine for
@@ -81,7 +81,7 @@ func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
 	a := m.connect(t, r)
 	refuseDescribedEnds(t, m)
 	a.stop()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	if s := m.node.Status; s.SessionID != a.welcome.GetSessionId() || s.JournalID != m.journalID || s.DialCounter != int64(m.dialCounter) || s.System != nil {
 		t.Errorf("status is %+v, want the session without the description", s)
 	}
@@ -109,12 +109,12 @@ func refuseDescribedEnds(t *testing.T, m *machine) {
 		t.Cleanup(func() { _ = shared.Client().Delete(context.WithoutCancel(t.Context()), o) })
 	}
 	end := metav1.NewTime(time.Now())
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the policy is in force", func() bool {
 		node := getLive(t, m.node.DeepCopy())
 		node.Status.SessionEndedTime = &end
 		err := shared.Client().Status().Update(t.Context(), node, client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "refused by the test")
-	}, "the policy is not in force")
+	})
 }
 
 func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
@@ -123,10 +123,10 @@ func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	r.api.loseNodeWrite.Store(true)
 	m.startSession(t, r, m.nextHello()).wantEnd(codes.Internal)
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the session ends, because its gateway does not hold it", func() bool {
 		s := dispatch.SessionOf(getLive(t, m.node))
 		return s.Started != nil && !s.Live()
-	}, "the session is live although its gateway does not hold it: %+v", &m.node.Status)
+	}, &m.node.Status)
 	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {
 		t.Errorf("last event is %+v, want SessionLost", e)
 	}

@@ -12,7 +12,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // refuseStatuses forbids the statuses of dispatches in a namespace for which the expression is
@@ -39,12 +39,12 @@ func refuseStatuses(t *testing.T, namespace, expression string, reason metav1.St
 		}
 		t.Cleanup(func() { _ = shared.Client().Delete(context.WithoutCancel(t.Context()), o) })
 	}
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the policy is in force", func() bool {
 		live := getLive(t, example.DeepCopy())
 		live.Status.Gateway, live.Status.Output = "test", &v1alpha1.JSON{Raw: []byte(`{"poison":1}`)}
 		err := shared.Client().Status().Update(t.Context(), live, client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "refused by the test")
-	}, "the policy is not in force")
+	})
 	return allow
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 const trustDomain = "mooring.test"
@@ -126,8 +127,7 @@ func (r *replica) start(t *testing.T, nodeCache cache.Cache, server *gateway.Ser
 		cacheGroup.Wait()
 	})
 	t.Cleanup(r.stop)
-	cluster.Eventually(t, func() bool { return r.service.Check() == nil && server.Check(nil) == nil },
-		"the gateway is not ready: %v", r.service.Check())
+	eventually.True(t, "the gateway is ready", func() bool { return r.service.Check() == nil && server.Check(nil) == nil })
 	_, node := server.Addresses()
 	r.address = node.String()
 }

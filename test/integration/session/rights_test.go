@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 // connectWithClearance calls connect for an agent that waits for clearances.
@@ -150,7 +150,7 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
 	a := m.connectWithClearance(t, r)
 	_, ref := m.createMediated(t, a)
-	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "the clock did not pass the expiry of the certificate")
+	eventually.True(t, "the certificate has expired", func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) })
 	late := m.createDispatch(t, nil)
 	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
@@ -206,10 +206,10 @@ func (m *machine) createAs(t *testing.T, config *rest.Config) *v1alpha1.Capabili
 	t.Helper()
 	as := shared.ClientFor(t, config)
 	var d *v1alpha1.CapabilityDispatch
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the requester may dispatch", func() bool {
 		d = m.newDispatch()
 		return as.Create(t.Context(), d) == nil
-	}, "the requester may not dispatch")
+	})
 	return d
 }
 
@@ -258,7 +258,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 					if lose != nil {
 						lose()
 					}
-					cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
+					eventually.True(t, "the dispatch is old enough for a review", func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) })
 					a := m.connectWithClearance(t, r)
 					if lose == nil {
 						a.nextOffer()
@@ -276,7 +276,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 				if lose != nil {
 					lose()
 				}
-				cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
+				eventually.True(t, "the dispatch is old enough for a review", func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) })
 				a.approve(ref)
 				if lose == nil {
 					a.wantStage(gatewayv1.Clearance_STAGE_START)

@@ -20,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
@@ -38,7 +38,7 @@ func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
 		t.Errorf("conditions %v: want the Node connected", s.Conditions)
 	}
 	a.stop()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	if s := m.node.Status; s.Presence != v1alpha1.PresenceStale || !meta.IsStatusConditionFalse(s.Conditions, v1alpha1.ConditionConnected) {
 		t.Errorf("presence %s, conditions %v after the end", s.Presence, s.Conditions)
 	}
@@ -122,7 +122,7 @@ func TestUnsettledDispatchesAreReconciledBeforeTheSessionCounts(t *testing.T) {
 	a.nextOffer()
 	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 
 	// One offer was journaled, the other never arrived.
 	ref := &gatewayv1.DispatchRef{Namespace: kept.Namespace, Name: kept.Name, Uid: string(kept.UID)}
@@ -149,7 +149,7 @@ func TestForeignJournalEndsWhatMayHaveRun(t *testing.T) {
 	offered := m.createDispatch(t, nil)
 	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	m.journalID, m.dialCounter = uuid.NewString(), 0
 	a = m.connect(t, r)
 	got := getLive(t, offered)
@@ -170,7 +170,7 @@ func TestSilentMachineIsLost(t *testing.T) {
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	a.wantEnd(codes.DeadlineExceeded)
-	cluster.Eventually(t, func() bool { return getLive(t, m.node).Status.Presence == v1alpha1.PresenceStale }, "the Node is not Stale")
+	eventually.True(t, "the Node is Stale", func() bool { return getLive(t, m.node).Status.Presence == v1alpha1.PresenceStale })
 	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {
 		t.Errorf("last event is %+v, want SessionLost", e)
 	}
@@ -222,7 +222,7 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.wantEnd(codes.PermissionDenied)
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	eventually.True(t, "the end is recorded", func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() })
 	if revocation := m.node.Status.RevocationRequest; revocation == nil || revocation.Reason != "uninstalled\uFFFD" || !bytes.Equal(revocation.Signature, request.Proof) {
 		t.Errorf("revocation request is %+v, want the signed request of the machine to outlive its session", revocation)
 	}
@@ -239,15 +239,15 @@ func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
 	a := m.connect(t, r)
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}, {Name: "sleep", Reason: "broken"}}}}})
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the Node is Degraded", func() bool {
 		s := getLive(t, m.node).Status
 		return s.Presence == v1alpha1.PresenceDegraded && s.CapabilitySummary == "1/2"
-	}, "the Node is not Degraded: %+v", &m.node.Status)
+	}, &m.node.Status)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Deny = []string{"sleep"} })
-	cluster.Eventually(t, func() bool {
+	eventually.True(t, "the denied capability does not count", func() bool {
 		s := getLive(t, m.node).Status
 		return s.Presence == v1alpha1.PresenceOnline && s.CapabilitySummary == "1/1"
-	}, "the denied capability still counts: %+v", &m.node.Status)
+	}, &m.node.Status)
 }
 
 func TestPolledSessionCarriesTheSame(t *testing.T) {

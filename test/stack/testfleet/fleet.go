@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/eventually"
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
@@ -76,9 +77,7 @@ func (f *Fleet) BoundedContext() context.Context {
 // Eventually waits until ok returns true. Its failure message contains the text of the condition.
 func (f *Fleet) Eventually(condition string, ok func() bool) {
 	f.Helper()
-	if err := stack.Poll(f.BoundedContext(), ok); err != nil {
-		f.Fatalf("%s: %v", condition, err)
-	}
+	eventually.Within(WaitTimeout).True(f, condition, ok)
 }
 
 // GetNode reads a Node of the fleet.
