@@ -91,7 +91,7 @@ images: ## Pack manager and mooring-agent into oci-archives in .local/images, wi
 	@hack/sbom.sh $(BIN)/cyclonedx-gomod .local/images $(VERSION)
 
 ##@ Test
-UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/... ./hack/crds/... ./hack/docs/... ./hack/wording/...
+UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/... ./hack/crds/... ./hack/dev/... ./hack/docs/... ./hack/wording/...
 GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
 
 .PHONY: test

@@ -18,6 +18,7 @@ forbid ./nodeagent/... '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, 
 forbid ./cmd/mooring-agent '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, not in a cluster"
 forbid ./nodeagent/transport/... "^$module/nodeagent/(identity|session|run|local|cli)" "it carries messages and does not know their meaning"
 forbid ./nodeagent/identity/... "^$module/nodeagent/(session|run|local|cli)" "an identity needs a connection, not a session"
+forbid ./hack/demo "^(testing\$|$module/test)" "people run it"
 forbid ./api/errorcode "^(k8s\.io|sigs\.k8s\.io|google\.golang\.org|$module/(api/proto|api/v1alpha1|internal|nodeagent))/?" "the API and the agent share it"
 forbid ./api/v1alpha1 "^$module/(api/proto|internal|controllers|nodeagent)" "the API imports nothing of ours but its error codes"
 forbid ./internal/pairing '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 // usageText returns the text that "up" prints: the story as commands to type.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 const (

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
@@ -28,7 +28,7 @@ const floorWorkers = 16
 // floor is a cluster without Mooring's processes. A plain client repeats on it the writes that were
 // counted for pairings, with the content of one of them.
 type floor struct {
-	cluster   *cluster.Cluster
+	cluster   *controlplane.Cluster
 	client    client.WithWatch
 	plan      counts
 	templates map[string]*unstructured.Unstructured // by resource
@@ -45,7 +45,7 @@ func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err er
 	if f.templates, err = p.objectTemplates(ctx); err != nil {
 		return nil, fmt.Errorf("read the objects of a pairing: %w", err)
 	}
-	if f.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: true}); err != nil {
+	if f.cluster, err = controlplane.Start(ctx, controlplane.Options{Own: true, Fsync: true}); err != nil {
 		return nil, err
 	}
 	defer func() {

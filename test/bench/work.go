@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // processorUse holds the processor time of each round, in milliseconds per pairing.
@@ -16,11 +16,11 @@ type processorUse struct{ store, others []float64 }
 type workerPIDs struct{ store, others []int }
 
 // workerPIDsOf returns the processes of a cluster, with others in addition to its components.
-func workerPIDsOf(ctx context.Context, c *cluster.Cluster, others ...int) (workerPIDs, error) {
+func workerPIDsOf(ctx context.Context, c *controlplane.Cluster, others ...int) (workerPIDs, error) {
 	components, err := c.PIDs(ctx)
 	return workerPIDs{
-		store:  []int{components[cluster.APIServer], components[cluster.Etcd]},
-		others: append(others, components[cluster.CertManager], os.Getpid()),
+		store:  []int{components[controlplane.APIServer], components[controlplane.Etcd]},
+		others: append(others, components[controlplane.CertManager], os.Getpid()),
 	}, err
 }
 

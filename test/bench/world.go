@@ -9,9 +9,9 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // memoryDir is the directory for the journals of simulated machines: their disk is not measured.
@@ -27,7 +27,7 @@ type system struct {
 
 // newSystem starts a new system.
 func newSystem(ctx context.Context) (*system, error) {
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func newSystem(ctx context.Context) (*system, error) {
 	}
 	access := w.Cluster.AdminConfig()
 	access.QPS = -1
-	if w.client, err = client.NewWithWatch(access, client.Options{Scheme: cluster.Scheme()}); err == nil {
+	if w.client, err = client.NewWithWatch(access, client.Options{Scheme: controlplane.Scheme()}); err == nil {
 		w.api, err = rest.HTTPClientFor(access)
 	}
 	if err != nil {
@@ -73,7 +73,7 @@ func (w *system) dispatchPIDs(ctx context.Context) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []int{components[cluster.APIServer], components[cluster.Etcd], w.Gateways[0].Pid(), w.Controller.Pid()}, nil
+	return []int{components[controlplane.APIServer], components[controlplane.Etcd], w.Gateways[0].Pid(), w.Controller.Pid()}, nil
 }
 
 // startFleet starts agents in this process and waits until all have a session.

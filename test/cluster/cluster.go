@@ -1,182 +1,62 @@
-// Package cluster provides tests with a real control plane: etcd, kube-apiserver,
-// kube-controller-manager and cert-manager, run by hack/localcluster.
+// Package cluster provides tests with the control plane of hack/dev/controlplane.
 //
-// MOORING_TEST_STATE names the state directory of a running cluster. Tests that use only namespaces
-// of their own share that cluster. Without the variable, and for tests that break components, each
-// package starts its own cluster. It ends with the test process, even when that is killed.
+// MOORING_TEST_STATE names the state directory of a running control plane. Tests that use only
+// namespaces of their own share that control plane. Without the variable, and for tests that break
+// components, each package starts its own. It ends with the test process, even when that is killed.
 package cluster
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
-// Options selects the kind of cluster that a test needs.
-type Options struct {
-	// Own prevents sharing, for tests that stop components or change the installed manifests.
-	Own bool
-	// Fsync makes etcd sync to disk, for crash tests.
-	Fsync bool
-	// Audit writes an audit log, see Cluster.AuditLog. It implies Own.
-	Audit bool
-	// Address is the address on which the apiserver listens and which it advertises, for pods;
-	// default loopback. It requires Own.
-	Address string
-}
+// Cluster is a running control plane with the steps of tests.
+type Cluster struct{ *controlplane.Cluster }
 
-// Cluster is a running control plane.
-type Cluster struct {
-	root, state string
-	ready       ready
-	admin       *rest.Config
-	client      client.Client
-	process     *process // nil when the cluster is shared
-}
-
-// ready is the line that localcluster prints when every component is up.
-type ready struct {
-	Kubeconfig string `json:"kubeconfig"`
-	State      string `json:"state"`
-	Server     string `json:"server"`
-	Audit      string `json:"audit"`
-}
-
-// Start returns the shared cluster or starts a new one. The first start on a machine builds the
-// control plane, which takes minutes; ctx bounds it.
-func Start(ctx context.Context, options Options) (*Cluster, error) {
-	root, err := Root()
+// Start returns the shared control plane or starts a new one.
+func Start(ctx context.Context, options controlplane.Options) (*Cluster, error) {
+	c, err := controlplane.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{root: root}
-	shared := os.Getenv("MOORING_TEST_STATE")
-	if shared != "" && !options.Own && !options.Audit {
-		c.state = shared
-		c.ready = ready{Kubeconfig: filepath.Join(shared, "admin.kubeconfig"), State: shared}
-	} else if err := c.startOwn(ctx, options); err != nil {
-		return nil, err
-	}
-	if err := c.connect(); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
+	return Of(c), nil
 }
 
-func (c *Cluster) startOwn(ctx context.Context, options Options) error {
-	state, err := os.MkdirTemp("", "mooring-cluster-")
+// Of returns a control plane that runs already.
+func Of(c *controlplane.Cluster) *Cluster { return &Cluster{c} }
+
+// ClientFor returns a client without a cache for the given access.
+func (c *Cluster) ClientFor(t testing.TB, config *rest.Config) client.Client {
+	t.Helper()
+	newClient, err := client.New(config, client.Options{Scheme: controlplane.Scheme(), Mapper: c.Client().RESTMapper()})
 	if err != nil {
-		return err
+		t.Fatalf("make a client: %v", err)
 	}
-	c.state = state
-	args := []string{"up", "--foreground", "--until-stdin-closes", "--output", "json", "--state", state}
-	if options.Fsync {
-		args = append(args, "--fsync")
-	}
-	if options.Audit {
-		args = append(args, "--audit")
-	}
-	if options.Address != "" {
-		args = append(args, "--advertise-address", options.Address)
-	}
-	c.process, err = startProcess(c.command(context.WithoutCancel(ctx), args...))
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(state))
-	}
-	line, err := c.process.firstLine(ctx)
-	if err == nil {
-		err = json.Unmarshal(line, &c.ready)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("start a cluster: %w", err), c.Close())
-	}
-	return nil
+	return newClient
 }
 
-func (c *Cluster) connect() error {
-	admin, err := clientcmd.BuildConfigFromFlags("", c.ready.Kubeconfig)
-	if err != nil {
-		return fmt.Errorf("read the kubeconfig of the cluster: %w", err)
+// Namespace creates a namespace for the test. The end of the test deletes it, without waiting.
+func (c *Cluster) Namespace(t testing.TB) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "fleet-" + rand.String(8)}}
+	if err := c.Client().Create(t.Context(), namespace); err != nil {
+		t.Fatalf("create a namespace: %v", err)
 	}
-	admin.QPS, admin.Burst = 500, 1000
-	c.admin = admin
-	c.client, err = client.New(admin, client.Options{Scheme: Scheme()})
-	return err
-}
-
-// Close stops the package's own cluster and removes its state; it leaves a shared cluster alone.
-func (c *Cluster) Close() error {
-	if c.process == nil {
-		return nil
-	}
-	err := c.process.stop(time.Minute)
-	return errors.Join(err, os.RemoveAll(c.state))
-}
-
-// Scheme returns a scheme with the kinds of Kubernetes and of Mooring.
-func Scheme() *runtime.Scheme {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			panic(err) // two kinds of one name: a mistake in the program
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := c.Client().Delete(ctx, namespace); err != nil {
+			t.Logf("delete namespace %s: %v", namespace.Name, err)
 		}
-	}
-	return scheme
-}
-
-// Root returns the directory of the repository, found upwards from the current directory.
-func Root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "hack", "localcluster", "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("the current directory is not inside the repository: run the tests there")
-		}
-		dir = parent
-	}
-}
-
-// Binary returns the path of a program of the control plane, such as kubectl.
-func (c *Cluster) Binary(name string) string {
-	return filepath.Join(BinaryFolder(c.root), name)
-}
-
-// BinaryFolder returns the folder of the programs that tests start: $MOORING_TEST_BIN, or the
-// folder below root into which make builds. The variable lets a test run other builds of the
-// product.
-func BinaryFolder(root string) string {
-	if folder := os.Getenv("MOORING_TEST_BIN"); folder != "" {
-		return folder
-	}
-	return filepath.Join(root, ".local", "bin")
-}
-
-// command returns a command of localcluster: $LOCALCLUSTER, or the program in .local/bin.
-func (c *Cluster) command(ctx context.Context, args ...string) *exec.Cmd {
-	program := os.Getenv("LOCALCLUSTER")
-	if program == "" {
-		program = c.Binary("localcluster")
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = c.root
-	return cmd
+	})
+	return namespace.Name
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
 
 var own *cluster.Cluster
 
-func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{Own: true}, &own) }
+func TestMain(m *testing.M) { cluster.Main(m, controlplane.Options{Own: true}, &own) }
 
 // Tests wait for the policies and rely on this: `CheckPolicies` returns an error when a policy is
 // missing or rejects nothing.
@@ -57,16 +58,16 @@ func TestComponentsStopStartAndCrash(t *testing.T) {
 	get := func() error {
 		return own.Client().List(ctx, &v1alpha1.NodeList{})
 	}
-	if err := own.StopComponent(ctx, cluster.APIServer); err != nil {
+	if err := own.StopComponent(ctx, controlplane.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	if get() == nil {
 		t.Error("a stopped apiserver answers")
 	}
-	if err := own.StartComponent(ctx, cluster.APIServer); err != nil {
+	if err := own.StartComponent(ctx, controlplane.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	for _, component := range []string{cluster.APIServer, cluster.Etcd} {
+	for _, component := range []string{controlplane.APIServer, controlplane.Etcd} {
 		if err := own.CrashComponent(ctx, component); err != nil {
 			t.Fatal(err)
 		}

@@ -9,18 +9,20 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // Main runs the tests of a package against a cluster with everything installed:
 //
 //	var shared *cluster.Cluster
 //
-//	func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
-func Main(m *testing.M, options Options, into **Cluster) {
+//	func TestMain(m *testing.M) { cluster.Main(m, controlplane.Options{}, &shared) }
+func Main(m *testing.M, options controlplane.Options, into **Cluster) {
 	os.Exit(run(m, options, into))
 }
 
-func run(m *testing.M, options Options, into **Cluster) int {
+func run(m *testing.M, options controlplane.Options, into **Cluster) int {
 	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning; a manager gets its own logger
 	// The first start on a machine builds the control plane.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)

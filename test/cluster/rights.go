@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // ListRights asks the API server, as "kubectl auth can-i --list" does, for the rights of a token of an
@@ -36,7 +37,7 @@ func (c *Cluster) rulesOf(ctx context.Context, account, namespace string) ([]aut
 	if err != nil {
 		return nil, err
 	}
-	as, err := client.New(access, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
+	as, err := client.New(access, client.Options{Scheme: controlplane.Scheme(), Mapper: c.Client().RESTMapper()})
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // overlay is a path relative to the directory of these tests.
@@ -26,7 +27,7 @@ type install struct {
 
 func newInstall(t *testing.T, fleet string) *install {
 	t.Helper()
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func (in *install) longContext() context.Context {
 
 func (in *install) eventually(condition string, ok func() bool, last ...func() any) {
 	in.Helper()
-	if err := stack.Poll(in.longContext(), ok); err != nil {
+	if err := poll.UntilTrue(in.longContext(), ok); err != nil {
 		for _, say := range last {
 			in.Logf("last: %v", say())
 		}

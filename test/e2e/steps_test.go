@@ -16,7 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // checkRights compares the rights of the accounts with the golden file of the integration tests.
@@ -32,7 +33,7 @@ func (in *install) checkRights() {
 		for title, namespace := range map[string]string{
 			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": "fleet-rights",
 		} {
-			lines, err := in.System.Cluster.ListRights(in.Context(), account, namespace, account+" in "+title)
+			lines, err := cluster.Of(in.System.Cluster).ListRights(in.Context(), account, namespace, account+" in "+title)
 			if err != nil {
 				in.Fatal(err)
 			}

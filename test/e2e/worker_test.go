@@ -15,8 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 type worker struct {
 	dir, logs string // of this run
 	address   string // of the Node
-	cluster   *cluster.Cluster
+	cluster   *controlplane.Cluster
 	processes []*stack.Process // in the order they were started
 }
 
@@ -44,7 +45,7 @@ func startWorker(ctx context.Context) (*worker, error) {
 		return nil, err
 	}
 	var err error
-	if w.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Address: w.address}); err != nil {
+	if w.cluster, err = controlplane.Start(ctx, controlplane.Options{Own: true, Address: w.address}); err != nil {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
@@ -90,7 +91,7 @@ func (w *worker) startRuntime(ctx context.Context) error {
 	if err := w.start("containerd", "--config", w.path("containerd.toml")); err != nil {
 		return err
 	}
-	err := stack.Poll(ctx, func() bool {
+	err := poll.UntilTrue(ctx, func() bool {
 		return exec.CommandContext(ctx, "ctr", "version").Run() == nil
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // catalogueFile is the list of mutants, relative to the repository.
@@ -48,7 +48,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}

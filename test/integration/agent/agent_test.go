@@ -14,9 +14,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/test/fakegateway"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // machine is one machine and the gateway with which it is paired.
@@ -38,11 +38,11 @@ func newMachine(t *testing.T) (*machine, *fakegateway.Session) {
 // command returns a command line of the agent on this machine.
 func (m *machine) command(args ...string) []string {
 	m.Helper()
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		m.Fatal(err)
 	}
-	return append(append([]string{filepath.Join(cluster.BinaryFolder(root), "testagent")}, args...), "--identity-dir", m.identityDir())
+	return append(append([]string{filepath.Join(controlplane.BinaryFolder(root), "testagent")}, args...), "--identity-dir", m.identityDir())
 }
 
 func (m *machine) identityDir() string { return filepath.Join(m.dir, "identity") }

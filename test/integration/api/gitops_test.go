@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // A pipeline applies the same manifests repeatedly, while other users change the objects.
@@ -58,7 +58,7 @@ func TestAnApproverMayApplyTheDecisionTwice(t *testing.T) {
 }
 
 func TestKubectlAppliesTheSamplesTwice(t *testing.T) {
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 var shared *cluster.Cluster
 
-func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
+func TestMain(m *testing.M) { cluster.Main(m, controlplane.Options{}, &shared) }
 
 // newObject returns an object of a Mooring kind with the given spec.
 func newObject(kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {

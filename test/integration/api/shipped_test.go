@@ -18,7 +18,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // The proof compares the live policies with the shipped ones, so the files must contain every
@@ -149,7 +149,7 @@ func sampleIn(t *testing.T, path, namespace string) []byte {
 
 // Users apply the kustomization, programs the embedded files: both must be the same objects.
 func TestTheKustomizationIsWhatIsEmbedded(t *testing.T) {
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
@@ -75,10 +75,10 @@ func (m *faultInjector) inject(ctx context.Context, fault string) error {
 		m.kill(m.controller, fault)
 	case killAPIServer:
 		m.logEvent(fault, "kill -9 kube-apiserver")
-		return system.Cluster.CrashComponent(ctx, cluster.APIServer)
+		return system.Cluster.CrashComponent(ctx, controlplane.APIServer)
 	case killEtcd:
 		m.logEvent(fault, "kill -9 etcd")
-		return system.Cluster.CrashComponent(ctx, cluster.Etcd)
+		return system.Cluster.CrashComponent(ctx, controlplane.Etcd)
 	case cutUplink:
 		m.cutWire(ctx, fault, m.uplinks)
 	case cutFront:

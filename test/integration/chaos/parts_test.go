@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 // restartInterval is the interval at which keepRunning looks for processes that have ended.

@@ -3,9 +3,9 @@ package chaos_test
 import (
 	"testing"
 
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 	"github.com/mooring-dev/mooring/test/chaos/check"
 	"github.com/mooring-dev/mooring/test/chaos/witness"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // The rig itself could miss violations. The test checks that it finds the violations of agents that
@@ -53,7 +53,7 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 func (r *rig) awaitStarts(count int) {
 	r.Helper()
 	starts := 0
-	err := stack.Poll(r.boundedContext(), func() bool {
+	err := poll.UntilTrue(r.boundedContext(), func() bool {
 		marks, err := witness.ReadMarks(r.marks)
 		if err != nil {
 			return false // a line that is being written

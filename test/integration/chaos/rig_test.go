@@ -11,10 +11,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/test/chaos/witness"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // rig holds a fleet in processes that can be killed, a client that requests dispatches, and an

@@ -11,9 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 	"github.com/mooring-dev/mooring/test/chaos/check"
 	"github.com/mooring-dev/mooring/test/chaos/witness"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // A fate is an event that affects the dispatch of one machine while the machine has no session.
@@ -86,7 +86,7 @@ func (s *stranding) startRuns() {
 	s.allowRestart(s.groups[0])
 	s.awaitOnline()
 	s.Helper()
-	err := stack.Poll(s.boundedContext(), func() bool { // the sessions must be older than the dispatches that follow
+	err := poll.UntilTrue(s.boundedContext(), func() bool { // the sessions must be older than the dispatches that follow
 		return !slices.ContainsFunc(s.machines, func(name string) bool {
 			started := s.getNode(name).Status.SessionStartedTime
 			return started == nil || time.Since(started.Time) < 3*time.Second
@@ -124,7 +124,7 @@ func (s *stranding) strandMachines() {
 		ends = append(ends, isExpired)
 	}
 	for _, f := range ends {
-		if err := stack.Poll(s.boundedContext(), func() bool { return s.getDispatch(f).Status.Phase.Terminal() }); err != nil {
+		if err := poll.UntilTrue(s.boundedContext(), func() bool { return s.getDispatch(f).Status.Phase.Terminal() }); err != nil {
 			s.Errorf("%s: %v", f, err)
 		}
 	}
@@ -173,7 +173,7 @@ func (s *stranding) stopMachines() {
 	group := s.groups[0]
 	s.preventRestart(group)
 	s.kill(group, killAgents)
-	if err := stack.Poll(s.boundedContext(), func() bool { return !group.process().Running() }); err != nil {
+	if err := poll.UntilTrue(s.boundedContext(), func() bool { return !group.process().Running() }); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -277,7 +277,7 @@ func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 		}
 		return count
 	}
-	if err := stack.Poll(r.boundedContext(), func() bool { return ends() >= 4 }); err != nil {
+	if err := poll.UntilTrue(r.boundedContext(), func() bool { return ends() >= 4 }); err != nil {
 		t.Fatal(err)
 	}
 	sleep(t.Context(), time.Second) // the results are on their way

@@ -15,9 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // stopCertManager stops cert-manager until the test ends or start is called. It first waits for the
@@ -26,11 +26,11 @@ func stopCertManager(t *testing.T) (start func()) {
 	t.Helper()
 	trustBundle(t, v1alpha1.TrustDeviceCAKey)
 	ctx := context.WithoutCancel(t.Context())
-	if err := shared.StopComponent(ctx, cluster.CertManager); err != nil {
+	if err := shared.StopComponent(ctx, controlplane.CertManager); err != nil {
 		t.Fatal(err)
 	}
 	start = func() {
-		if err := shared.StartComponent(ctx, cluster.CertManager); err != nil {
+		if err := shared.StartComponent(ctx, controlplane.CertManager); err != nil {
 			t.Error(err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // agentsNamespace is the namespace of the pods of config/components/agent. It does not exist when
@@ -25,7 +25,7 @@ const agentsNamespace = "mooring-agents"
 // applyComponent applies files of config/components/agent.
 func applyComponent(t *testing.T, names ...string) {
 	t.Helper()
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

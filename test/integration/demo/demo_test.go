@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
 
@@ -32,7 +32,7 @@ type demoRun struct {
 
 func startDemo(t *testing.T) *demoRun {
 	t.Helper()
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,11 +28,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 var policyKind = schema.GroupVersionKind{Group: "policy.cert-manager.io", Version: "v1alpha1", Kind: "CertificateRequestPolicy"}
@@ -82,12 +82,12 @@ func (f *fleet) policyDefinition() string {
 // useApproverPolicy replaces cert-manager's own approver with approver-policy.
 func (f *fleet) useApproverPolicy() {
 	f.Helper()
-	if err := system.Cluster.StopComponent(f.BoundedContext(), cluster.CertManager); err != nil {
+	if err := system.Cluster.StopComponent(f.BoundedContext(), controlplane.CertManager); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
 		// The test's own context has ended by then.
-		if err := system.Cluster.StartComponent(context.WithoutCancel(f.Context()), cluster.CertManager); err != nil {
+		if err := system.Cluster.StartComponent(context.WithoutCancel(f.Context()), controlplane.CertManager); err != nil {
 			f.Error(err)
 		}
 	})
@@ -108,7 +108,7 @@ func (f *fleet) useApproverPolicy() {
 		}
 		return nil
 	}
-	if stack.Poll(f.BoundedContext(), func() bool { return checkRequester() == nil }) != nil {
+	if poll.UntilTrue(f.BoundedContext(), func() bool { return checkRequester() == nil }) != nil {
 		f.Fatal(checkRequester())
 	}
 	_, port, _ := strings.Cut(freeAddress(f.T), ":")

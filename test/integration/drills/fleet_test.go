@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // fleet is a namespace with real agents in this process.

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/wire"
 )
 

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // etcd is the etcd of the cluster, accessed with its files and its client certificate.
@@ -59,7 +59,7 @@ func (s etcd) restore(file string, beforeGateways func()) {
 	ctx := s.BoundedContext()
 	system.Gateways[0].Stop()
 	system.Controller.Stop()
-	components := []string{cluster.CertManager, cluster.ControllerManager, cluster.APIServer, cluster.Etcd}
+	components := []string{controlplane.CertManager, controlplane.ControllerManager, controlplane.APIServer, controlplane.Etcd}
 	for _, component := range components {
 		if err := system.Cluster.StopComponent(ctx, component); err != nil {
 			s.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // TestRevocationCutsThoseAndNobodyElse withdraws the trust of some of many machines at the same moment,

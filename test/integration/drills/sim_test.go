@@ -13,8 +13,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // simulatorCommand returns the command mooring-sim against this package's system.
@@ -62,7 +62,7 @@ func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if err := stack.Poll(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) >= 5 }); err != nil {
+			if err := poll.UntilTrue(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) >= 5 }); err != nil {
 				t.Fatal(err)
 			}
 			if err := cmd.Process.Signal(end); err != nil {
@@ -75,7 +75,7 @@ func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				// expectNothingLeft reports the remains.
-				_ = stack.Poll(ctx, func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && countFleets(t) == before })
+				_ = poll.UntilTrue(ctx, func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && countFleets(t) == before })
 			}
 			expectNothingLeft(t, dir, before)
 		})

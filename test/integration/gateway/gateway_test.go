@@ -18,13 +18,13 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 	"github.com/mooring-dev/mooring/internal/gateway/pairing"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
 
@@ -157,13 +157,13 @@ func gatewayClients(t *testing.T) (cache.Cache, client.Client) {
 		t.Fatal(err)
 	}
 	config.QPS = -1
-	reader, err := cache.New(config, cache.Options{Scheme: cluster.Scheme(), ByObject: map[client.Object]cache.ByObject{
+	reader, err := cache.New(config, cache.Options{Scheme: controlplane.Scheme(), ByObject: map[client.Object]cache.ByObject{
 		&corev1.Secret{}: {Namespaces: map[string]cache.Config{v1alpha1.PairingNamespace: {}}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct, err := client.New(config, client.Options{Scheme: cluster.Scheme()})
+	direct, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

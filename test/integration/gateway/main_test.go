@@ -5,9 +5,10 @@ package gateway_test
 import (
 	"testing"
 
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 var shared *cluster.Cluster
 
-func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
+func TestMain(m *testing.M) { cluster.Main(m, controlplane.Options{}, &shared) }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/cluster"
@@ -45,7 +46,7 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var err error
-	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
+	if shared, err = cluster.Start(ctx, controlplane.Options{Own: true}); err != nil {
 		return exitWithError(err)
 	}
 	defer shared.Close()

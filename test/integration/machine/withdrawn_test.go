@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // touchFile is a mediated capability that creates a file when it runs.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -51,7 +52,7 @@ func prepare(ctx context.Context) error {
 	if workDir, err = os.MkdirTemp("", "mooring-plugin-"); err != nil {
 		return err
 	}
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func prepare(ctx context.Context) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build kubectl-mooring: %w: %s", err, out)
 	}
-	sharedCluster, err = cluster.Start(ctx, cluster.Options{})
+	sharedCluster, err = cluster.Start(ctx, controlplane.Options{})
 	return err
 }
 

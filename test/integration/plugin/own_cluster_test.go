@@ -7,13 +7,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // TestAClusterOfItsOwn contains the cases that need a cluster of their own. They share one cluster,
 // because each start is expensive.
 func TestAClusterOfItsOwn(t *testing.T) {
-	own, err := cluster.Start(t.Context(), cluster.Options{Own: true})
+	own, err := cluster.Start(t.Context(), controlplane.Options{Own: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +38,11 @@ func testInvokeSurvivesRestart(t *testing.T, own *cluster.Cluster) {
 	if err := own.Client().List(t.Context(), &list, client.InNamespace(metav1.NamespaceDefault)); err != nil || len(list.Items) != 1 {
 		t.Fatalf("%d dispatches, error %v", len(list.Items), err)
 	}
-	if err := own.StopComponent(t.Context(), cluster.APIServer); err != nil {
+	if err := own.StopComponent(t.Context(), controlplane.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	p.waitForStderr("Lost the connection to the cluster")
-	if err := own.StartComponent(t.Context(), cluster.APIServer); err != nil {
+	if err := own.StartComponent(t.Context(), controlplane.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	if err := own.WaitReady(t.Context()); err != nil {

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 // The controller waits for a usable cert-manager, reports the problem, and continues without a
@@ -89,13 +89,13 @@ func labelRelease(t *testing.T, definition *unstructured.Unstructured, release s
 // probes.
 func startController(t *testing.T) (controller *stack.Process, probes string) {
 	t.Helper()
-	root, err := cluster.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := cluster.WriteKubeconfig(kubeconfig, serviceAccountConfig(t, v1alpha1.ControllerServiceAccount)); err != nil {
+	if err := controlplane.WriteKubeconfig(kubeconfig, serviceAccountConfig(t, v1alpha1.ControllerServiceAccount)); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := stack.FreeAddresses(1)

@@ -5,9 +5,10 @@ package policy
 import (
 	"testing"
 
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 var shared *cluster.Cluster
 
-func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{Own: true}, &shared) }
+func TestMain(m *testing.M) { cluster.Main(m, controlplane.Options{Own: true}, &shared) }

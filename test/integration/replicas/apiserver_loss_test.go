@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 // A gateway keeps its machines but silently loses its connection to the API server. It closes the
@@ -71,7 +71,7 @@ func kubeconfigVia(t *testing.T, cable *link) string {
 	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
 	access.BearerTokenFile = filepath.Join(system.Dir, "mooring-gateway.token")
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := cluster.WriteKubeconfig(path, access); err != nil {
+	if err := controlplane.WriteKubeconfig(path, access); err != nil {
 		t.Fatal(err)
 	}
 	return path

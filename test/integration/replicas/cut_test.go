@@ -12,8 +12,8 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // noticeTimeout bounds the time in which a gateway notices a machine that became silent. It is 30 s until

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // fleet is a namespace with real agents in this process.

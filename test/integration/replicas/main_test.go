@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/simfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 var (

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/transport"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // connectionLife is the lifetime of a connection in a network that breaks connections.

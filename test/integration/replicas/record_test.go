@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // eventRecord counts every write to the Nodes and dispatches of one namespace; each write is one event.
@@ -41,7 +41,7 @@ type absence struct {
 // recordEvents records events until the test ends.
 func recordEvents(t *testing.T, namespace string) *eventRecord {
 	t.Helper()
-	c, err := client.NewWithWatch(system.Cluster.AdminConfig(), client.Options{Scheme: cluster.Scheme()})
+	c, err := client.NewWithWatch(system.Cluster.AdminConfig(), client.Options{Scheme: controlplane.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
 )
 
 // traffic creates dispatches for all machines in turn; some of them run for a while.

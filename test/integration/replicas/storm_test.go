@@ -12,8 +12,8 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack/simfleet"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/simfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // A gateway with many machines is killed and started again. Its machines reconnect to either

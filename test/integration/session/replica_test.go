@@ -22,11 +22,11 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
 
@@ -81,7 +81,7 @@ func startReplica(t *testing.T, ca authorities, change func(*session.Options)) *
 
 func newCache(t *testing.T, config *rest.Config) cache.Cache {
 	t.Helper()
-	nodeCache, err := cache.New(config, cache.Options{Scheme: cluster.Scheme(), ByObject: session.CacheByObject()})
+	nodeCache, err := cache.New(config, cache.Options{Scheme: controlplane.Scheme(), ByObject: session.CacheByObject()})
 	if err != nil {
 		t.Fatal(err)
 	}

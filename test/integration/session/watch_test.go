@@ -5,13 +5,13 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // watchClient returns a client with the permissions of AdminConfig that can watch.
 func watchClient(t *testing.T) client.WithWatch {
 	t.Helper()
-	c, err := client.NewWithWatch(shared.AdminConfig(), client.Options{Scheme: cluster.Scheme()})
+	c, err := client.NewWithWatch(shared.AdminConfig(), client.Options{Scheme: controlplane.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

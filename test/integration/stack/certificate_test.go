@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // lifetime is the lifetime of the certificates of this test.

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // An attacker copies the identity directory of a machine and runs both.

@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // Twenty dispatches run when a process is killed. Each run appends one line to a file. The file,
@@ -106,7 +106,7 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	// A controller that could not renew its Lease in time ends, and its Deployment starts it again.
 	stop := f.keepRunning()
 	gateway := system.Gateways[0].Process
-	if err := system.Cluster.CrashComponent(t.Context(), cluster.APIServer); err != nil {
+	if err := system.Cluster.CrashComponent(t.Context(), controlplane.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	if err := system.Cluster.WaitReady(f.BoundedContext()); err != nil {
@@ -140,13 +140,13 @@ func (f *fleet) admissionWorks() bool {
 func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 	f := newFleet(t)
 	agent, request := f.StartPairing("kiosk")
-	if err := system.Cluster.StopComponent(t.Context(), cluster.CertManager); err != nil {
+	if err := system.Cluster.StopComponent(t.Context(), controlplane.CertManager); err != nil {
 		t.Fatal(err)
 	}
 	started := false
 	t.Cleanup(func() {
 		if !started {
-			_ = system.Cluster.StartComponent(context.WithoutCancel(t.Context()), cluster.CertManager)
+			_ = system.Cluster.StartComponent(context.WithoutCancel(t.Context()), controlplane.CertManager)
 		}
 	})
 	f.Approve(request.Name)
@@ -158,7 +158,7 @@ func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 		}
 		return false
 	})
-	if err := system.Cluster.StartComponent(t.Context(), cluster.CertManager); err != nil {
+	if err := system.Cluster.StartComponent(t.Context(), controlplane.CertManager); err != nil {
 		t.Fatal(err)
 	}
 	started = true

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // cert-manager creates another CA under the name of the CA whose Secret was deleted.

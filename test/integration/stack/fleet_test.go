@@ -3,7 +3,7 @@ package stack_test
 import (
 	"testing"
 
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // fleet is the namespace of one test.

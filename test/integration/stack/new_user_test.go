@@ -10,9 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 	"github.com/mooring-dev/mooring/test/manual"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // A user without rights types the commands of the manual, word for word, next to the downloaded
@@ -92,7 +92,7 @@ func endGroup(t *testing.T, group int) {
 	if err := syscall.Kill(-group, syscall.SIGTERM); errors.Is(err, syscall.ESRCH) {
 		return
 	}
-	if err := stack.Poll(ctx, func() bool { return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) }); err != nil {
+	if err := poll.UntilTrue(ctx, func() bool { return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) }); err != nil {
 		t.Errorf("the background processes of the shell do not end: %v", errors.Join(err, syscall.Kill(-group, syscall.SIGKILL)))
 	}
 }

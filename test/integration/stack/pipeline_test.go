@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 // pipeline applies config/samples/gitops for a fleet with the account of the fleet, from a copy

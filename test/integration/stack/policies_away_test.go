@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
 	"github.com/mooring-dev/mooring/internal/policy"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // The test is not parallel: no controller runs and policies are deleted. The code must be old

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // createInvitation creates a QR code as a person does and returns its content and the name of the code.

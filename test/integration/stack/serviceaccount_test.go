@@ -17,11 +17,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/fakegateway"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // workload is a pod on a core Node that exists only in the API; a token needs no more.
@@ -193,7 +194,7 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stolen := system.Cluster.ClientFor(t, access)
+	stolen := cluster.Of(system.Cluster).ClientFor(t, access)
 	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name, NodeUID: string(w.node.UID)}
 	for name, c := range map[string]struct {
 		node, audience, says string

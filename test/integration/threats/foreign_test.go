@@ -22,9 +22,9 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // trustDomain is the default of --trust-domain.
@@ -33,7 +33,7 @@ const trustDomain = "mooring.local"
 // certManager returns a client with an administrator's rights that knows cert-manager's kinds.
 func certManager(t *testing.T) client.Client {
 	t.Helper()
-	scheme := cluster.Scheme()
+	scheme := controlplane.Scheme()
 	if err := cmapi.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/certstatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // gatewayTokenClient returns a client with the real token of the gateways.
@@ -34,7 +35,7 @@ func (f *fleet) gatewayTokenClient() client.Client {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return system.Cluster.ClientFor(f, access)
+	return cluster.Of(system.Cluster).ClientFor(f, access)
 }
 
 // forgedRequest returns a request that fits a key of the attacker in every detail.
@@ -171,7 +172,7 @@ func TestStolenGatewayCannotReachFurther(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"take a token of the controller": gateway.SubResource("token").Create(ctx, &corev1.ServiceAccount{ObjectMeta: in(v1alpha1.ControllerServiceAccount)}, &authenticationv1.TokenRequest{}),
-		"impersonate the controller":     system.Cluster.ClientFor(t, impersonated).List(ctx, &v1alpha1.NodeList{}),
+		"impersonate the controller":     cluster.Of(system.Cluster).ClientFor(t, impersonated).List(ctx, &v1alpha1.NodeList{}),
 		"impersonate the probe":          f.createAsProbe(impersonated.BearerToken),
 		"bind itself to cluster-admin":   gateway.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "stolen"}, RoleRef: role, Subjects: me}),
 		"bind itself in a fleet":         gateway.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "stolen"}, RoleRef: role, Subjects: me}),
@@ -206,7 +207,7 @@ func (f *fleet) createAsProbe(token string) error {
 	access.BearerToken = token
 	dispatch := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "stolen"},
 		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: "kiosk", Capability: v1alpha1.ProbeCapability}}
-	return system.Cluster.ClientFor(f, access).Create(f.Context(), dispatch, client.DryRunAll)
+	return cluster.Of(system.Cluster).ClientFor(f, access).Create(f.Context(), dispatch, client.DryRunAll)
 }
 
 // shippedObject returns the first shipped object of a kind.

@@ -20,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // machine is an attacker with a machine's certificate.

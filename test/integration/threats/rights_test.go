@@ -29,7 +29,7 @@ func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 		for title, namespace := range map[string]string{
 			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": f.Namespace,
 		} {
-			rights, err := system.Cluster.ListRights(f.Context(), account, namespace, account+" in "+title)
+			rights, err := cluster.Of(system.Cluster).ListRights(f.Context(), account, namespace, account+" in "+title)
 			if err != nil {
 				t.Fatal(err)
 			}

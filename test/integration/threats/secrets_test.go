@@ -22,9 +22,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // Three machines pair: one with a PIN, one with a QR code, and a third that the test plays. Agents
@@ -207,7 +207,7 @@ func (f *fleet) addLogs(places map[string][][]byte) {
 // readEtcd returns every value of every key that the store still contains, deleted ones too.
 func (f *fleet) readEtcd() map[string][][]byte {
 	f.Helper()
-	if err := system.Cluster.StopComponent(f.Context(), cluster.Etcd); err != nil {
+	if err := system.Cluster.StopComponent(f.Context(), controlplane.Etcd); err != nil {
 		f.Fatal(err)
 	}
 	path := filepath.Join(system.Cluster.State(), "etcd", "member", "snap", "db")
@@ -226,7 +226,7 @@ func (f *fleet) readEtcd() map[string][][]byte {
 	if err := errors.Join(err, db.Close()); err != nil {
 		f.Fatal(err)
 	}
-	if err := system.Cluster.StartComponent(f.Context(), cluster.Etcd); err != nil {
+	if err := system.Cluster.StartComponent(f.Context(), controlplane.Etcd); err != nil {
 		f.Fatal(err)
 	}
 	if err := system.Cluster.WaitReady(f.BoundedContext()); err != nil {

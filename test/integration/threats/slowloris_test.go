@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // Connections without any message do not affect other clients, and the gateway closes them.

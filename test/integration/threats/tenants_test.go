@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // createTenant returns a client for a user who may dispatch echo in the fleet and has no other rights.
@@ -31,7 +32,7 @@ func (f *fleet) createTenant(user string) client.Client {
 			f.Fatal(err)
 		}
 	}
-	c := system.Cluster.ClientFor(f, system.Cluster.UserConfig(user))
+	c := cluster.Of(system.Cluster).ClientFor(f, system.Cluster.UserConfig(user))
 	f.Eventually(user+" to be admitted", func() bool {
 		return c.Create(f.Context(), f.dispatch("probe", "kiosk", "echo"), client.DryRunAll) == nil
 	})

@@ -6,8 +6,8 @@ import (
 	"os"
 	"testing"
 
-	"github.com/mooring-dev/mooring/test/stack"
-	"github.com/mooring-dev/mooring/test/stack/testfleet"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
 // system is shared by the tests of this package, which run one after the other.

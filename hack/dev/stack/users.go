@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 )
 
 // Admin is the user with every right; all other users have the rights that RBAC gives them.
@@ -80,7 +81,7 @@ func (s *Stack) WaitOnline(ctx context.Context, namespace, name string) error {
 // WaitObject polls one object until done accepts it, and returns the object.
 func WaitObject[T client.Object](ctx context.Context, c client.Client, key types.NamespacedName, obj T, state string, done func(T) bool) (T, error) {
 	ok := func() bool { return c.Get(ctx, key, obj) == nil && done(obj) }
-	if err := Poll(ctx, ok); err != nil {
+	if err := poll.UntilTrue(ctx, ok); err != nil {
 		return obj, fmt.Errorf("%T %s did not become %s: %w; last seen: %+v", obj, key, state, err, obj)
 	}
 	return obj, nil

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // binary returns the path of a built program.
-func (s *Stack) binary(name string) string { return filepath.Join(cluster.BinaryFolder(s.Root), name) }
+func (s *Stack) binary(name string) string {
+	return filepath.Join(controlplane.BinaryFolder(s.Root), name)
+}
 
 // StartController starts the controller, or starts it again after it ended.
 func (s *Stack) StartController() error {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // tokenRefresh is well below the hour for which a token is valid.
@@ -43,7 +43,7 @@ func (s *Stack) writeAccountKubeconfig(kubeconfig, token, server string) error {
 	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
 	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
 	access.BearerTokenFile = token
-	return cluster.WriteKubeconfig(kubeconfig, access)
+	return controlplane.WriteKubeconfig(kubeconfig, access)
 }
 
 func (s *Stack) renewToken(name, path string) {

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 )
 
 // Options configures a Stack.
@@ -24,7 +24,7 @@ type Options struct {
 	// Dir is the folder for logs, kubeconfigs and identities; it must exist.
 	Dir string
 	// Kubeconfig is an administrator's kubeconfig of an existing cluster with cert-manager; empty
-	// starts a cluster.
+	// starts a controlplane.
 	Kubeconfig string
 	// Gateways is the number of replicas.
 	Gateways int
@@ -43,7 +43,7 @@ type Options struct {
 // Stack is a running system. Its methods are safe for concurrent use.
 type Stack struct {
 	Options
-	Cluster *cluster.Cluster
+	Cluster *controlplane.Cluster
 	// Client has the rights of an administrator.
 	Client client.Client
 	// PairingEndpoint and NodeEndpoint are HOST:PORT of the first gateway.
@@ -123,9 +123,9 @@ func (s *Stack) start(ctx context.Context) error {
 func (s *Stack) startCluster(ctx context.Context) error {
 	var err error
 	if s.Kubeconfig != "" {
-		s.Cluster, err = cluster.UseExisting(s.Kubeconfig)
+		s.Cluster, err = controlplane.UseExisting(s.Kubeconfig)
 	} else {
-		s.Cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: s.Fsync, Audit: s.Audit})
+		s.Cluster, err = controlplane.Start(ctx, controlplane.Options{Own: true, Fsync: s.Fsync, Audit: s.Audit})
 	}
 	if err != nil {
 		return fmt.Errorf("start the control plane: %w", err)

@@ -13,8 +13,8 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/mooring-dev/mooring/test/cluster"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/hack/dev/controlplane"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
 )
 
 const (
@@ -50,7 +50,7 @@ func start(ctx context.Context, system **stack.Stack, options stack.Options) err
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var err error
-	if options.Root, err = cluster.Root(); err != nil {
+	if options.Root, err = controlplane.Root(); err != nil {
 		return err
 	}
 	if options.Dir, err = os.MkdirTemp("", "mooring-test-"); err != nil {

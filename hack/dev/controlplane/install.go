@@ -1,4 +1,4 @@
-package cluster
+package controlplane
 
 import (
 	"context"
@@ -10,17 +10,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
+	"github.com/mooring-dev/mooring/hack/dev/poll"
 )
 
 const (
-	fieldOwner   = client.FieldOwner("mooring-test")
-	pollInterval = 100 * time.Millisecond
-	pollTimeout  = time.Minute
+	fieldOwner = client.FieldOwner("mooring-test")
+	// waitTimeout bounds each wait for the effect of an object.
+	waitTimeout = time.Minute
 )
 
 // InstallAll applies every manifest of config, as "kubectl apply -k config/default" does, and waits
@@ -59,7 +59,7 @@ func (c *Cluster) InstallCRDs(ctx context.Context) error {
 	for _, list := range []client.ObjectList{
 		&v1alpha1.NodeList{}, &v1alpha1.PairingCodeList{}, &v1alpha1.PairingRequestList{}, &v1alpha1.CapabilityDispatchList{},
 	} {
-		if err := poll(ctx, func(ctx context.Context) error { return c.client.List(ctx, list) }); err != nil {
+		if err := await(ctx, func(ctx context.Context) error { return c.client.List(ctx, list) }); err != nil {
 			return fmt.Errorf("list %T for the first time: %w", list, err)
 		}
 	}
@@ -72,7 +72,7 @@ func (c *Cluster) InstallPolicies(ctx context.Context) error {
 	if err := c.Apply(ctx, config.DirPolicy); err != nil {
 		return err
 	}
-	if err := poll(ctx, c.CheckPolicies); err != nil {
+	if err := await(ctx, c.CheckPolicies); err != nil {
 		return fmt.Errorf("wait for the admission policies to take effect: %w", err)
 	}
 	return nil
@@ -87,7 +87,7 @@ func (c *Cluster) Apply(ctx context.Context, dir string) error {
 	for _, object := range objects {
 		// The REST mapping of a new CRD may be late for a moment; an invalid object stays invalid.
 		var invalid error
-		err := poll(ctx, func(ctx context.Context) error {
+		err := await(ctx, func(ctx context.Context) error {
 			err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), fieldOwner, client.ForceOwnership)
 			if apierrors.IsInvalid(err) {
 				invalid = err
@@ -118,7 +118,7 @@ func (c *Cluster) waitCertificates(ctx context.Context) error {
 func (c *Cluster) waitCondition(ctx context.Context, object *unstructured.Unstructured, condition string) error {
 	live := &unstructured.Unstructured{}
 	live.SetGroupVersionKind(object.GroupVersionKind())
-	err := poll(ctx, func(ctx context.Context) error {
+	err := await(ctx, func(ctx context.Context) error {
 		if err := c.client.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
 			return err
 		}
@@ -144,18 +144,9 @@ func hasTrueCondition(object *unstructured.Unstructured, condition string) bool 
 	return false
 }
 
-// poll repeats an attempt until it succeeds, and returns its last error when the time is over.
-func poll(ctx context.Context, attempt func(context.Context) error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
-		err := attempt(ctx)
-		if err == nil || ctx.Err() == nil { // after ctx ended the error only reports that end
-			last = err
-		}
-		return err == nil, nil
-	})
-	if err != nil && last != nil {
-		return last
-	}
-	return err
+// await repeats an attempt until it succeeds, and returns its last error when the time is over.
+func await(ctx context.Context, attempt func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
+	defer cancel()
+	return poll.UntilNil(ctx, attempt)
 }

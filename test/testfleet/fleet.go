@@ -13,8 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/hack/dev/stack"
+	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // WaitTimeout bounds every wait; a wait ends at once when its condition holds.
@@ -30,7 +31,7 @@ type Fleet struct {
 // New creates a namespace that is deleted when the test ends.
 func New(t *testing.T, system *stack.Stack) *Fleet {
 	t.Helper()
-	return &Fleet{t, system, system.Cluster.Namespace(t)}
+	return &Fleet{t, system, cluster.Of(system.Cluster).Namespace(t)}
 }
 
 // InSubtest returns the same fleet for a subtest.
