@@ -9,13 +9,9 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/cmd/manager/bootstrap"
 	"github.com/mooring-dev/mooring/controllers"
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/policy"
@@ -63,23 +59,22 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	if err := awaitCluster(ctx, config, ready, log, certManagerProblem); err != nil {
 		return ignoreShutdown(ctx, err)
 	}
-	mgr, err := newControllerManager(config, c)
+	name, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name this process: %w", err)
+	}
+	controller, err := bootstrap.NewController(config, bootstrap.Process{
+		Name: name, LeaderElect: c.leaderElect, MetricsBindAddress: c.metricsBindAddress,
+		SystemNamespace: c.systemNamespace, PairingNamespace: c.pairingNamespace,
+	}, apiClock)
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	gate := policy.NewGate(config, c.systemNamespace, apiClock)
-	ready.set("policies", policiesReady(gate.Check, mgr.Elected()))
-	prover, err := newProver(mgr, config, c, apiClock)
-	if err != nil {
+	ready.set("policies", policiesReady(controller.Gate.Check, controller.Elected()))
+	if err := errors.Join(controller.Add(startMarker{ready}), controller.Setup(c.options())); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := addRunnables(mgr, gate, prover, startMarker{ready}); err != nil {
-		return fmt.Errorf("set up the controller: %w", err)
-	}
-	if err := controllers.Setup(mgr, c.options(gate, prover.Record(), apiClock)); err != nil {
-		return err
-	}
-	return mgr.Start(ctx)
+	return controller.Start(ctx)
 }
 
 // policiesReady returns the readiness check of the policies. The leader, for which elected is
@@ -101,41 +96,7 @@ func policiesReady(check func() error, elected <-chan struct{}) func() error {
 	}
 }
 
-func newControllerManager(config *rest.Config, c controllerConfig) (ctrl.Manager, error) {
-	return ctrl.NewManager(config, ctrl.Options{
-		Scheme: controllers.Scheme(),
-		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         controllers.CacheByObject(c.systemNamespace, c.pairingNamespace),
-		},
-		LeaderElection:                c.leaderElect,
-		LeaderElectionID:              v1alpha1.LeaderLease,
-		LeaderElectionNamespace:       c.systemNamespace,
-		LeaderElectionReleaseOnCancel: true, // the process ends when Start returns
-		// A restarted API server is back within the deadline. A killed leader is replaced after the
-		// duration.
-		LeaseDuration:           ptr.To(20 * time.Second),
-		RenewDeadline:           ptr.To(15 * time.Second),
-		Metrics:                 metricsserver.Options{BindAddress: c.metricsBindAddress},
-		HealthProbeBindAddress:  "0", // probes.go serves the probes before the manager exists
-		GracefulShutdownTimeout: ptr.To(shutdownTimeout),
-	})
-}
-
-// newProver returns the runnable that proves the policies. Its client reads without a cache.
-func newProver(mgr ctrl.Manager, config *rest.Config, c controllerConfig, clock clock.PassiveClock) (*policy.Prover, error) {
-	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return nil, fmt.Errorf("create an uncached client: %w", err)
-	}
-	name, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("name this process: %w", err)
-	}
-	return policy.NewProver(config, live, c.systemNamespace, name, clock)
-}
-
-func (c controllerConfig) options(gate *policy.Gate, proofs *policy.Record, clock clock.PassiveClock) controllers.Options {
+func (c controllerConfig) options() controllers.Options {
 	return controllers.Options{
 		SystemNamespace: c.systemNamespace, PairingNamespace: c.pairingNamespace, TrustDomain: c.trustDomain,
 		ServiceAccountAudience: c.serviceAccountAudience,
@@ -146,6 +107,5 @@ func (c controllerConfig) options(gate *policy.Gate, proofs *policy.Record, cloc
 		CertificateDuration:      c.certificateDuration,
 		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,
 		MaxQueuedPerNode: c.maxQueuedPerNode,
-		Gate:             gate, Proofs: proofs, Clock: clock,
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/mooring-dev/mooring/cmd/manager/bootstrap"
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
@@ -25,9 +26,6 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/internal/policy"
 )
-
-// shutdownTimeout bounds the whole shutdown of the process: sessions, listeners, caches.
-const shutdownTimeout = 30 * time.Second
 
 // gatewayConfig is the configuration of --role=gateway. Its fields are named after the flags.
 type gatewayConfig struct {
@@ -148,7 +146,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 		TLSDir: c.tlsDir, PairingAddress: c.pairingBindAddress, NodeAddress: c.nodeBindAddress,
 		TrustDomain: c.trustDomain, Trust: trust, Limits: limits,
 		Pairing: pairings, Node: sessions, Authorizer: sessions,
-		Drain: sessionsRunnable.wait, DrainTimeout: shutdownTimeout / 2,
+		Drain: sessionsRunnable.wait, DrainTimeout: bootstrap.ShutdownTimeout / 2,
 		Clock: apiClock, Metrics: counters, Log: log,
 	})
 	ready.set("listeners", func() error { return server.Check(nil) })

@@ -18,6 +18,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/cmd/manager/bootstrap"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 )
@@ -31,14 +32,13 @@ func newGatewayManager(config *rest.Config, c gatewayConfig) (manager.Manager, e
 			return nil, err
 		}
 	}
-	grace := shutdownTimeout
 	return ctrl.NewManager(config, manager.Options{
 		Scheme:                  scheme,
 		Cache:                   cache.Options{ByObject: gatewayCache(c), DefaultTransform: cache.TransformStripManagedFields()},
 		Metrics:                 metricsserver.Options{BindAddress: c.metricsBindAddress},
 		HealthProbeBindAddress:  "0", // probes.go serves the probes before the manager exists
 		LeaderElection:          false,
-		GracefulShutdownTimeout: ptr.To(grace),
+		GracefulShutdownTimeout: ptr.To(bootstrap.ShutdownTimeout),
 	})
 }
 

@@ -14,15 +14,13 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/cmd/manager/bootstrap"
 	"github.com/mooring-dev/mooring/controllers"
 	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/apitime"
-	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
@@ -54,12 +52,12 @@ func run(m *testing.M) int {
 	if err := shared.InstallAll(ctx); err != nil {
 		return exitWithError(err)
 	}
-	mgr, err := newManager(ctx)
+	controller, err := newController(ctx)
 	if err != nil {
 		return exitWithError(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	go func() { ended <- controller.Start(ctx) }()
 	// Most of the tests, especially the rows of refused writes, spend most of their time waiting.
 	if err := flag.Set("test.parallel", "64"); err != nil {
 		return exitWithError(err)
@@ -77,8 +75,8 @@ func exitWithError(err error) int {
 	return 1
 }
 
-// newManager returns the controller, set up like in cmd/manager.
-func newManager(ctx context.Context) (ctrl.Manager, error) {
+// newController returns the controller of cmd/manager.
+func newController(ctx context.Context) (*bootstrap.Controller, error) {
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
 		return nil, err
@@ -86,38 +84,19 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	config.QPS = -1
 	apiClock.Wrap(config)
 	config.Wrap(managerWrites.wrap)
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: controllers.Scheme(),
-		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         controllers.CacheByObject(v1alpha1.SystemNamespace, v1alpha1.PairingNamespace),
-		},
-		LeaderElection: true, LeaderElectionID: v1alpha1.LeaderLease, LeaderElectionNamespace: v1alpha1.SystemNamespace,
-		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-	})
+	controller, err := bootstrap.NewController(config, bootstrap.Process{
+		Name: "test", LeaderElect: true, MetricsBindAddress: "0",
+		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace,
+	}, apiClock)
 	if err != nil {
 		return nil, err
 	}
-	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return nil, err
-	}
-	gate = &switchedGate{Gate: policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)}
-	prover, err = policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
-	if err != nil {
-		return nil, err
-	}
-	for _, runnable := range []interface{ Start(context.Context) error }{gate.Gate, prover} {
-		if err := mgr.Add(runnable); err != nil {
-			return nil, err
-		}
-	}
-	return mgr, controllers.Setup(mgr, controllers.Options{
+	prover, gate = controller.Prover, &switchedGate{Gate: controller.Gate}
+	return controller, controller.Setup(controllers.Options{
 		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: pairingEndpoint,
 		TrustNamespaces: []string{agentsNamespace},
-		StaleAfter:      time.Minute, OrphanGrace: time.Minute, MaxQueuedPerNode: 5,
-		Gate: gate, Proofs: prover.Record(), Clock: apiClock,
+		StaleAfter:      time.Minute, OrphanGrace: time.Minute, MaxQueuedPerNode: 5, Gate: gate,
 	})
 }
 

@@ -14,15 +14,12 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/cmd/manager/bootstrap"
 	"github.com/mooring-dev/mooring/controllers"
 	"github.com/mooring-dev/mooring/hack/dev/controlplane"
 	"github.com/mooring-dev/mooring/internal/apitime"
-	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/eventually"
 )
@@ -53,12 +50,12 @@ func run(m *testing.M) int {
 	if err := shared.InstallAll(ctx); err != nil {
 		return exitWithError(err)
 	}
-	mgr, err := newManager(ctx)
+	controller, err := newController(ctx)
 	if err != nil {
 		return exitWithError(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	go func() { ended <- controller.Start(ctx) }()
 	code := m.Run()
 	cancel()
 	if err := <-ended; err != nil {
@@ -72,8 +69,8 @@ func exitWithError(err error) int {
 	return 1
 }
 
-// newManager returns the controller, set up like in cmd/manager, but with shorter times.
-func newManager(ctx context.Context) (ctrl.Manager, error) {
+// newController returns the controller of cmd/manager, with shorter times.
+func newController(ctx context.Context) (*bootstrap.Controller, error) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
@@ -83,36 +80,18 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	apiClock.Wrap(config)
 	config.Wrap(dispatchWatch.wrap)
 	config.Wrap(coreNodeWatch.wrap)
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: controllers.Scheme(),
-		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         controllers.CacheByObject(v1alpha1.SystemNamespace, v1alpha1.PairingNamespace),
-		},
-		LeaderElection: true, LeaderElectionID: v1alpha1.LeaderLease, LeaderElectionNamespace: v1alpha1.SystemNamespace,
-		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-	})
+	controller, err := bootstrap.NewController(config, bootstrap.Process{
+		Name: "test", LeaderElect: true, MetricsBindAddress: "0",
+		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace,
+	}, apiClock)
 	if err != nil {
 		return nil, err
 	}
-	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return nil, err
-	}
-	gate := policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)
-	if proofs.Prover, err = policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock); err != nil {
-		return nil, err
-	}
-	for _, runnable := range []interface{ Start(context.Context) error }{gate, proofs} {
-		if err := mgr.Add(runnable); err != nil {
-			return nil, err
-		}
-	}
-	return mgr, controllers.Setup(mgr, controllers.Options{
+	proofs.Prover, controller.Proving = controller.Prover, proofs
+	return controller, controller.Setup(controllers.Options{
 		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: "127.0.0.1:7443",
 		StaleAfter: staleAfter, OrphanGrace: orphanGrace, MaxQueuedPerNode: 5,
-		Gate: gate, Proofs: proofs.Record(), Clock: apiClock,
 	})
 }
 
