@@ -94,6 +94,11 @@ images: ## Pack manager and mooring-agent into oci-archives in .local/images, wi
 UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/... ./hack/crds/... ./hack/dev/... ./hack/docs/... ./hack/wording/...
 GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
 
+BASE ?= main
+.PHONY: check
+check: ## Unit tests and lint of the packages that differ from main, for all day (BASE=another branch)
+	@hack/check.sh $(BASE)
+
 .PHONY: test
 test: deps ## Run every test in CI-sized counts
 	@$(MAKE) --no-print-directory --keep-going test-unit test-localcluster test-integration
@@ -120,7 +125,7 @@ test-localcluster: cluster-binaries ## The development cluster's own tests
 
 .PHONY: test-integration
 test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
-	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 2 -exec $(ROOT)/hack/in-turn.sh -timeout $(TEST_TIMEOUT) ./test/...
+	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 3 -exec $(ROOT)/hack/in-turn.sh -timeout $(TEST_TIMEOUT) ./test/...
 
 .PHONY: test-systemd
 test-systemd: ## The agent's service under a systemd that boots in a container (root, debootstrap, systemd-container)
