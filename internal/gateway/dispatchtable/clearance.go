@@ -48,7 +48,7 @@ func (t *Table) updateClearance(e *entry) (busy bool) {
 	if e.stage == want || t.now.Local.Before(e.recheckAt) {
 		return false
 	}
-	t.start(e, &Recheck{Dispatch: e.d, ReviewDue: t.reviewDue(e.d), entry: e, stage: want})
+	t.start(e, &Recheck{Dispatch: e.d, entry: e, stage: want})
 	return true
 }
 

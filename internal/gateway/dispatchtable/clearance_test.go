@@ -86,7 +86,7 @@ func TestAStepIsClearedOnlyByTheRecordedSessionAndForTheSameStage(t *testing.T) 
 			e.approved, e.stage = tt.approved, 0
 			h.run(func() { h.advance(e) })
 			job, ok := h.pending[0].(*Recheck)
-			if !ok || job.ReviewDue || job.Dispatch != e.d || !e.busy {
+			if !ok || job.Dispatch != e.d || !e.busy {
 				t.Fatalf("%d jobs, the first is %+v", len(h.pending), h.pending[0])
 			}
 			h.FinishRecheck(job, dispatch.ReviewNotDue, nil)

@@ -56,11 +56,11 @@ type Review struct {
 	entry *entry
 }
 
-// Recheck reads the Node live and, if ReviewDue is true, reviews the right of the requester. The
-// review is for Table.FinishRecheck. Then the session applies the Node and calls Table.Clear.
+// Recheck reads the Node live and, if ReviewDue says so when the job runs, reviews the right of the
+// requester. The review is for Table.FinishRecheck. Then the session applies the Node and calls
+// Table.Clear.
 type Recheck struct {
-	Dispatch  *v1alpha1.CapabilityDispatch
-	ReviewDue bool
+	Dispatch *v1alpha1.CapabilityDispatch
 
 	entry *entry
 	stage gatewayv1.Clearance_Stage

@@ -243,7 +243,7 @@ func (h *harness) runJob(job Job) {
 	case *Recheck:
 		node, err := h.store.readNode()
 		review := dispatch.ReviewNotDue
-		if err == nil && job.ReviewDue {
+		if err == nil && h.ReviewDue(job.Dispatch, h.snapshot().Server) {
 			review, err = h.store.review()
 		}
 		h.FinishRecheck(job, review, err)

@@ -122,7 +122,7 @@ func (t *Table) mayOffer(e *entry) bool {
 // of a dispatch that waited, and claims a dispatch that is not younger than the session.
 func (t *Table) reviewClaimOffer(e *entry) {
 	switch {
-	case t.reviewDue(e.d) && !t.now.Local.Before(e.reviewedUntil):
+	case t.ReviewDue(e.d, t.now.Server) && !t.now.Local.Before(e.reviewedUntil):
 		t.start(e, &Review{Dispatch: e.d, entry: e})
 	case dispatch.NeedsClaim(e.d, t.claimUntil):
 		t.claim(e)
@@ -131,10 +131,10 @@ func (t *Table) reviewClaimOffer(e *entry) {
 	}
 }
 
-// reviewDue reports whether the requester's right must be reviewed before the next step, because
-// the dispatch is at least ReviewAfter old.
-func (t *Table) reviewDue(d *v1alpha1.CapabilityDispatch) bool {
-	return t.now.Server.Sub(d.CreationTimestamp.Time) >= t.ReviewAfter
+// ReviewDue reports whether the requester's right must be reviewed before the next step, because
+// the dispatch is at least ReviewAfter old. now is the time of the API server.
+func (s *Settings) ReviewDue(d *v1alpha1.CapabilityDispatch, now time.Time) bool {
+	return now.Sub(d.CreationTimestamp.Time) >= s.ReviewAfter
 }
 
 // HandleReview continues with a dispatch whose requester was reviewed before the offer.

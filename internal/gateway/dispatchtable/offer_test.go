@@ -168,12 +168,9 @@ func TestAReviewIsDueFromTheAgeOfReviewAfter(t *testing.T) {
 	h, _, _ := newHarness(c)
 	d := newDispatch(c, v1alpha1.DispatchQueued)
 	for after, want := range map[time.Duration]bool{0: false, h.ReviewAfter - 1: false, h.ReviewAfter: true} {
-		c.SetTime(noon.Add(after))
-		h.run(func() {
-			if got := h.reviewDue(d); got != want {
-				t.Errorf("after %s a review is due: %t, want %t", after, got, want)
-			}
-		})
+		if got := h.ReviewDue(d, noon.Add(after)); got != want {
+			t.Errorf("after %s a review is due: %t, want %t", after, got, want)
+		}
 	}
 }
 

@@ -42,7 +42,6 @@ func (s *session) do(ctx context.Context, effects dispatchtable.Effects) {
 	if !effects.WakeAt.IsZero() {
 		s.wakeBy(effects.WakeAt)
 	}
-	s.stopWhenConfirmed()
 }
 
 // startJob runs a job of the table in a worker and passes its result to the table.
@@ -89,14 +88,17 @@ func (s *session) write(ctx context.Context, job *dispatchtable.Write) func(cont
 func (s *session) read(ctx context.Context, job *dispatchtable.Read) func(context.Context) {
 	ref := job.Dispatch
 	live, err := s.service.mailbox.Read(ctx, types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}, types.UID(ref.GetUid()))
-	return func(ctx context.Context) { s.do(ctx, s.table.HandleRead(s.snapshot(ctx), job, live, err)) }
+	return func(ctx context.Context) {
+		s.do(ctx, s.table.HandleRead(s.snapshot(ctx), job, live, err))
+		s.stopWhenConfirmed() // The read may have been for a result.
+	}
 }
 
 // recheck reads the live Node and reviews the requester's right, then lets the table clear the step.
 func (s *session) recheck(ctx context.Context, job *dispatchtable.Recheck) func(context.Context) {
 	node, err := s.service.getNode(ctx, s.key)
 	review := dispatch.ReviewNotDue
-	if err == nil && job.ReviewDue {
+	if err == nil && s.service.tables.ReviewDue(job.Dispatch, s.service.Time.Now()) {
 		review, err = s.service.review(ctx, job.Dispatch)
 	}
 	return func(ctx context.Context) {

@@ -22,6 +22,9 @@ func (s *session) handleMessage(ctx context.Context, m *gatewayv1.StreamNodeEven
 	s.facts.LastMessage = s.storedNow()
 	if effects, handled := s.table.Receive(s.snapshot(ctx), m); handled {
 		s.do(ctx, effects)
+		if m.GetResult() != nil {
+			s.stopWhenConfirmed()
+		}
 		return
 	}
 	switch m := m.GetMessage().(type) {

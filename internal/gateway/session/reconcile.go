@@ -176,6 +176,7 @@ func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*
 
 // loadTable fills the table of a new session.
 func (s *session) loadTable(ctx context.Context, list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
+	s.unverified = nil // An earlier attempt to open the session may have added some.
 	var unfinished []*v1alpha1.CapabilityDispatch
 	for _, d := range list {
 		switch {

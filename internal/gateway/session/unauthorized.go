@@ -22,6 +22,7 @@ func (s *session) stopUnauthorized(ctx context.Context, err error) {
 	s.refusal, s.draining = err, true
 	s.refusedAt = s.service.Clock.Now()
 	s.do(ctx, s.table.WithdrawMediated(s.snapshot(ctx)))
+	s.stopWhenConfirmed()
 }
 
 // stopWhenConfirmed stops a refused session once the machine has answered every cancellation,

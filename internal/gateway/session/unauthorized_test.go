@@ -84,3 +84,18 @@ func TestARefusedSessionEndsWithTheLastConfirmation(t *testing.T) {
 		t.Errorf("stopped %t, ending %+v", s.isStopped(), s.ending)
 	}
 }
+
+// A machine that started a dispatch before its cancellation arrived still reports the result.
+func TestARefusedSessionWaitsForTheResultOfARunThatStarted(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, at, _ := newStoreSession(c)
+	d := askPerson(t, s, at, c)
+	node := s.node.DeepCopy()
+	node.ResourceVersion, node.Spec.DesiredState = "2", v1alpha1.NodeRevoked
+	s.blockPublisher()
+	s.applyNode(t.Context(), node, false)
+	s.handleMessage(t.Context(), &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: dispatchtable.RefOf(d)}}})
+	if s.isStopped() {
+		t.Error("the session ends before the machine reported the result")
+	}
+}
