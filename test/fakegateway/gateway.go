@@ -42,7 +42,7 @@ func Start(t testing.TB) *Gateway {
 	g := &Gateway{ServerCA: NewCA(t, "server"), DeviceCA: NewCA(t, "device"), Now: time.Now}
 	certificate := g.ServerCA.IssueServer(t)
 	pool := x509.NewCertPool()
-	pool.AddCert(g.DeviceCA.cert)
+	pool.AddCert(g.DeviceCA.Certificate)
 	g.Node = newNode(t, g)
 	g.NodeEndpoint = serve(t, &tls.Config{
 		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13,

@@ -87,6 +87,21 @@ func (a *Authority) sign(t testing.TB, template, parent *x509.Certificate, pub *
 // PEM returns the CA as a bundle.
 func (a *Authority) PEM() string { return string(identity.MarshalCertificatesPEM(a.Certificate)) }
 
+// Bundle returns the CA as a trust bundle.
+func (a *Authority) Bundle(t testing.TB) identity.Bundle {
+	t.Helper()
+	bundle, err := identity.ParseBundle([]byte(a.PEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+// Pin returns the fingerprint by which a QR code names the CA.
+func (a *Authority) Pin() string {
+	return identity.FingerprintSPKIDER(a.Certificate.RawSubjectPublicKeyInfo)
+}
+
 // Change modifies a template before it is signed.
 type Change func(*x509.Certificate)
 
