@@ -18,6 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/scriptedagent"
 )
 
 // machine is the agent's side of pairing on one connection. It is honest unless a test changes its
@@ -83,11 +84,7 @@ func (m *machine) startExchange(ctx context.Context, code spake.Code) (*exchange
 	if err != nil {
 		return nil, err
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		return nil, errors.New("no TLS")
-	}
-	if m.exporter, err = info.State.ExportKeyingMaterial(spake.ExporterLabel, nil, spake.ExporterLength); err != nil {
+	if m.exporter, err = scriptedagent.Exporter(&p); err != nil {
 		return nil, err
 	}
 	aad := spake.AAD(m.exporter, code.LookupID, m.pin(), hex.EncodeToString(begun.GetBundleSha256()))
@@ -161,12 +158,8 @@ func (m *machine) poll(ctx context.Context, namespace, name string, csr []byte) 
 func (m *machine) connect(ctx context.Context) {
 	var p grpcpeer.Peer
 	_, _ = m.client.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{}, grpc.Peer(&p))
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		m.t.Fatal("no connection to the gateway")
-	}
 	var err error
-	if m.exporter, err = info.State.ExportKeyingMaterial(spake.ExporterLabel, nil, spake.ExporterLength); err != nil {
+	if m.exporter, err = scriptedagent.Exporter(&p); err != nil {
 		m.t.Fatal(err)
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
-	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/scriptedagent"
 )
 
 // waitTimeout is the timeout of every wait, for a busy test machine.
@@ -109,31 +107,14 @@ func (m *machine) revocationProof(t *testing.T, exporter []byte) []byte {
 	return proof
 }
 
-// exporter returns the TLS exporter of the agent's connection.
-func (a *agent) exporter(t *testing.T) []byte {
-	t.Helper()
-	p, _ := peer.FromContext(a.stream.Context())
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		t.Fatal("no connection to the gateway")
-	}
-	exporter, err := info.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exporter
-}
-
 // agent is one session of a machine.
 type agent struct {
-	t        *testing.T
-	client   gatewayv1.NodeServiceClient
-	stream   gatewayv1.NodeService_StreamNodeEventsClient
-	cancel   context.CancelFunc
-	close    func() error
-	received chan *gatewayv1.StreamNodeEventsResponse
-	ended    chan error
-	welcome  *gatewayv1.Welcome
+	*scriptedagent.Session
+	t       *testing.T
+	client  gatewayv1.NodeServiceClient
+	cancel  context.CancelFunc
+	close   func() error
+	welcome *gatewayv1.Welcome
 }
 
 // nextHello returns the next Hello of the machine.
@@ -166,25 +147,11 @@ func (m *machine) startSession(t *testing.T, r *replica, hello *gatewayv1.Hello)
 // openStream sends Hello on a connection on which the machine has registered.
 func (m *machine) openStream(t *testing.T, connection *grpc.ClientConn, hello *gatewayv1.Hello) *agent {
 	t.Helper()
-	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, received: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
+	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancel(context.Background())
 	t.Cleanup(a.cancel)
-	var err error
-	if a.stream, err = a.client.StreamNodeEvents(ctx); err != nil {
-		t.Fatal(err)
-	}
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}})
-	go func() {
-		for {
-			message, err := a.stream.Recv()
-			if err != nil {
-				a.ended <- err
-				return
-			}
-			a.received <- message
-		}
-	}()
+	a.Session = scriptedagent.Open(ctx, t, a.client, hello, waitTimeout)
 	return a
 }
 
@@ -201,28 +168,10 @@ func (m *machine) connect(t *testing.T, r *replica, unsettled ...*gatewayv1.Unse
 	return a
 }
 
-func (a *agent) send(message *gatewayv1.StreamNodeEventsRequest) {
-	a.t.Helper()
-	if err := a.stream.Send(message); err != nil {
-		a.t.Logf("send: %v", err) // The error of the stream contains the reason.
-	}
-}
-
 // expect returns the next message, which must be of one kind.
 func expect[T any](a *agent, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	a.t.Helper()
-	select {
-	case message := <-a.received:
-		if found := get(message); found != nil {
-			return found
-		}
-		a.t.Fatalf("received %v, want %s", message, kind)
-	case err := <-a.ended:
-		a.t.Fatalf("the session ended with %v, want %s", err, kind)
-	case <-time.After(waitTimeout):
-		a.t.Fatalf("received no message, want %s", kind)
-	}
-	return nil
+	return scriptedagent.Next(a.Session, kind, get)
 }
 
 func (a *agent) nextOffer() *gatewayv1.Offer {
@@ -240,54 +189,26 @@ func (a *agent) nextCancel() *gatewayv1.Cancel {
 	return expect(a, "Cancel", (*gatewayv1.StreamNodeEventsResponse).GetCancel)
 }
 
-// requireNoMessage fails the test if an unexpected message of the gateway was received.
-func (a *agent) requireNoMessage() {
-	a.t.Helper()
-	select {
-	case message := <-a.received:
-		a.t.Fatalf("received %v, want no message", message)
-	default:
-	}
-}
-
-// waitEnd returns the status with which the gateway ended the session.
-func (a *agent) waitEnd() *status.Status {
-	a.t.Helper()
-	for {
-		select {
-		case <-a.received:
-		case err := <-a.ended:
-			return status.Convert(err)
-		case <-time.After(waitTimeout):
-			a.t.Fatal("the session did not end")
-		}
-	}
-}
-
 func (a *agent) wantEnd(code codes.Code) {
 	a.t.Helper()
-	if got := a.waitEnd(); got.Code() != code {
+	if got := a.AwaitEnd(); got.Code() != code {
 		a.t.Fatalf("the session ended with %v, want %s", got.Err(), code)
 	}
 }
 
 func (a *agent) accept(ref *gatewayv1.DispatchRef) {
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: ref}}})
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: ref}}})
 }
 
 func (a *agent) succeed(ref *gatewayv1.DispatchRef, output string) {
-	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
+	a.Report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
 		Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(output)})
-}
-
-func (a *agent) report(result *gatewayv1.Result) {
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
 }
 
 // stop ends the session on purpose.
 func (a *agent) stop() {
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "test"}}})
-	a.waitEnd()
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "test"}}})
+	a.AwaitEnd()
 }
 
 // stopAfterSettled calls stop after n dispatches are settled.

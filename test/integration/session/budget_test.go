@@ -169,7 +169,7 @@ func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
 		}
 		sessions++
 		for i := range 10 {
-			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+			a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: i%2 == 0}}}}})
 		}
 		a.waitHandled()
@@ -193,10 +193,10 @@ func (m *machine) tryOpen(t *testing.T, r *replica) (*agent, error) {
 	}
 	a := m.openStream(t, connection, m.nextHello())
 	select {
-	case <-a.received:
+	case <-a.Received:
 		expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
 		return a, nil
-	case err := <-a.ended:
+	case err := <-a.Ended:
 		connection.Close()
 		return nil, err
 	case <-time.After(waitTimeout):

@@ -83,13 +83,13 @@ func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
 	ref := a.nextOffer().GetDispatch()
 	a.accept(ref)
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
 		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "ada"}}})
 	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
 		MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}})
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 		Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40, Message: "almost"}}})
 	eventually.True(t, "progress is shown", func() bool { p := getLive(t, d).Status.Progress; return p != nil && p.Percent == 40 })
 	a.succeed(ref, `1`)
@@ -183,11 +183,11 @@ func TestWindowAndOrderOfOneNode(t *testing.T) {
 	third := m.createDispatch(t, nil)
 	rejected := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "unheard" })
 	m.wantPhase(t, rejected, v1alpha1.DispatchRejected) // So the gateway has seen the third, which waits.
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	a.succeed(&gatewayv1.DispatchRef{Namespace: first.Namespace, Name: first.Name, Uid: string(first.UID)}, `1`)
 	for range 2 { // The next offer does not wait for the write of the result.
 		select {
-		case message := <-a.received:
+		case message := <-a.Received:
 			if offer := message.GetOffer(); offer != nil && offer.GetDispatch().GetUid() != string(third.UID) {
 				t.Fatalf("offered %v, want the third", offer)
 			}
@@ -221,7 +221,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 	}
 	eventually.True(t, "a dispatch is refused because of the full queue", func() bool { return slices.ContainsFunc(waiting, full) })
 	waiting = slices.DeleteFunc(waiting, full)
-	a.requireNoMessage()
+	a.RequireNoMessage()
 
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
 	if len(waiting) != 2 {
@@ -268,7 +268,7 @@ func TestCancelReachesTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.nextCancel()
-	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
+	a.Report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
 	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchCancelled)
 }
@@ -309,7 +309,7 @@ func TestNothingIsOfferedWhilePoliciesAreUnproven(t *testing.T) {
 	refused := m.startSession(t, r, m.nextHello())
 	refused.wantEnd(codes.Unavailable)
 	a.waitHandledEvent(shown, d.DeepCopy(), func() bool { return true })
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	r.gate.closed.Store(false)
 	offered := map[string]bool{}
 	for range 2 {

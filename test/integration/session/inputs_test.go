@@ -31,7 +31,7 @@ func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 	if writes := r.api.writes.Load() - before; writes != 1 {
 		t.Errorf("the gateway wrote %d times to refuse the dispatch, want once", writes)
 	}
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	fits := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"text":"x"}`)} })
 	if got := a.nextOffer().GetDispatch().GetUid(); got != string(fits.UID) {
 		t.Errorf("offered %s, want the dispatch with a valid input", got)
@@ -41,7 +41,7 @@ func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 		t.Errorf("offered %s, want the dispatch whose schema is invalid: its machine decides", got)
 	}
 	// A later description of the machine applies to later dispatches.
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
 	a.waitHandled()
 	m.createDispatch(t, nil)

@@ -19,7 +19,7 @@ func (a *agent) serveOffers(want int) map[string]int {
 	offers := map[string]int{}
 	for settled := 0; settled < want; {
 		select {
-		case message := <-a.received:
+		case message := <-a.Received:
 			if offer := message.GetOffer(); offer != nil {
 				offers[offer.GetDispatch().GetUid()]++
 				a.accept(offer.GetDispatch())
@@ -28,7 +28,7 @@ func (a *agent) serveOffers(want int) map[string]int {
 			if message.GetSettled() != nil {
 				settled++
 			}
-		case err := <-a.ended:
+		case err := <-a.Ended:
 			a.t.Fatalf("the session ended with %v", err)
 		case <-time.After(waitTimeout):
 			a.t.Fatalf("%d of %d are settled", settled, want)
@@ -84,7 +84,7 @@ func TestStormOfProgressStaysWithinTheBudgetOfItsNode(t *testing.T) {
 	before := r.api.writes.Load()
 	began := time.Now()
 	for i := range 5000 {
-		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
+		a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: uint32(i % 101), Message: fmt.Sprint(i)}}})
 	}
 	other := calm.createDispatch(t, nil)
@@ -107,11 +107,11 @@ func TestFloodOfSessionsIsBounded(t *testing.T) {
 	for range 30 {
 		a := m.startSession(t, r, m.nextHello())
 		select {
-		case message := <-a.received:
+		case message := <-a.Received:
 			if message.GetWelcome() == nil {
 				t.Fatalf("received %v, want Welcome", message)
 			}
-		case err := <-a.ended:
+		case err := <-a.Ended:
 			refused = true
 			t.Log(err)
 		case <-time.After(waitTimeout):

@@ -50,7 +50,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 				m.wantReset(t, d, v1alpha1.ExecutionUnknown)
 			}
 			// According to the old journal, one dispatch never ran and the other has ended.
-			a.report(&gatewayv1.Result{Dispatch: refOf(ran), Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED})
+			a.Report(&gatewayv1.Result{Dispatch: refOf(ran), Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED})
 			a.nextSettled()
 			a.succeed(refOf(quiet), `1`)
 			a.nextSettled()
@@ -124,7 +124,7 @@ func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
 				t.Fatalf("reason of SuspectedClone is %q, want DialRepeated", got)
 			}
 			// The gateway that holds the session keeps the condition that the other gateway set.
-			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+			a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
 			eventually.True(t, "the change is written", func() bool { return getLive(t, m.node).Status.CapabilitySummary == "1/2" })
 			a.stop()

@@ -124,7 +124,7 @@ func TestWhatIsClaimedIsNotOfferedToANodeThatWasSuspendedMeanwhile(t *testing.T)
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	claimed := d.DeepCopy()
 	a.waitHandledEvent(shown, claimed, func() bool { return claimed.Status.Phase == v1alpha1.DispatchDispatched })
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
 	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s", got)
@@ -156,7 +156,7 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 	d := m.createDispatch(t, nil)
 	queued := d.DeepCopy()
 	a.waitHandledEvent(shown, queued, func() bool { return true })
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	prove(keys, policy)
 	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s", got)
@@ -177,10 +177,10 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 		d := m.createDispatch(t, nil)
 		ref := a.nextOffer().GetDispatch()
 		a.accept(ref)
-		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
+		a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40}}})
 		eventually.True(t, "progress is shown", func() bool { return getLive(t, d).Status.Execution == v1alpha1.ExecutionStarted })
-		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_NOT_STARTED))
+		a.Report(cancelled(ref, gatewayv1.Result_EXECUTION_NOT_STARTED))
 		m.wantEnded(t, d, v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled)
 	})
 	t.Run("it is withdrawn, it ran", func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 		d, ref := m.createMediated(t, a)
 		m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} })
 		a.nextCancel()
-		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
+		a.Report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
 		m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorNotGranted)
 	})
 }
@@ -204,7 +204,7 @@ func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	m.waitPastSessionStart(t)
 	d := m.createDispatch(t, nil)
 	ref := a.nextOffer().GetDispatch()
-	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
+	a.Report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
 	a.nextSettled()
 	m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, "Broken")
 	first := d.Status.DeepCopy()
@@ -248,7 +248,7 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 			})
 			d := m.createDispatch(t, nil)
 			a.waitHandledEvent(shown, d.DeepCopy(), func() bool { return true })
-			a.requireNoMessage()
+			a.RequireNoMessage()
 			heal()
 			if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 				t.Errorf("offered %s", got)

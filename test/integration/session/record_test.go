@@ -55,7 +55,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	if schemas != len(hostileSchemas) || !strings.HasPrefix(m.node.Status.System.Hostname, "a") {
 		t.Errorf("%d schemas and host name %q are stored, want %d and the printable characters", schemas, m.node.Status.System.Hostname, len(hostileSchemas))
 	}
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: hostileCapabilities()[:2]}}})
 	eventually.True(t, "the change is written", func() bool { return len(getLive(t, m.node).Status.Capabilities) == 2 })
 
@@ -64,7 +64,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	a.nextOffer()
 	a.nextOffer()
 	a.succeed(refOf(good), `{"a":"`+`\ud83d\/\u0000\uffff`+"\ufffe\x7f\u2028"+`"}`)
-	a.report(&gatewayv1.Result{Dispatch: refOf(bad), Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED,
+	a.Report(&gatewayv1.Result{Dispatch: refOf(bad), Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED,
 		ErrorCode: "Broken", ErrorMessage: hostile})
 	m.wantPhase(t, good, v1alpha1.DispatchSucceeded)
 	m.wantPhase(t, bad, v1alpha1.DispatchFailed)

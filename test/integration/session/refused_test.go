@@ -54,13 +54,13 @@ func (a *agent) nextOfferAndSettled() (offered *gatewayv1.DispatchRef) {
 	a.t.Helper()
 	for range 2 {
 		select {
-		case message := <-a.received:
+		case message := <-a.Received:
 			if offer := message.GetOffer(); offer != nil {
 				offered = offer.GetDispatch()
 			} else if message.GetSettled() == nil {
 				a.t.Fatalf("received %v, want Offer and Settled", message)
 			}
-		case err := <-a.ended:
+		case err := <-a.Ended:
 			a.t.Fatalf("the session ended with %v", err)
 		case <-time.After(waitTimeout):
 			a.t.Fatal("received no message, want Offer and Settled")

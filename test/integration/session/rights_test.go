@@ -32,12 +32,12 @@ func (m *machine) connectWithClearance(t *testing.T, r *replica, unsettled ...*g
 }
 
 func (a *agent) sendAwaitingMediation(ref *gatewayv1.DispatchRef) {
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
 		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "ada"}}})
 }
 
 func (a *agent) approve(ref *gatewayv1.DispatchRef) {
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
 		MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}})
 }
 
@@ -49,7 +49,7 @@ func (a *agent) wantStage(stage gatewayv1.Clearance_Stage) {
 }
 
 func (a *agent) confirmNotStarted(ref *gatewayv1.DispatchRef) {
-	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED, ErrorCode: "Cancelled"})
+	a.Report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED, ErrorCode: "Cancelled"})
 }
 
 func (m *machine) wantEnded(t *testing.T, d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
@@ -108,7 +108,7 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	a.approve(ref) // concurrent with the suspension
 	a.waitHandled()
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	if phase := getLive(t, d).Status.Phase; phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("phase is %s while the Node is suspended", phase)
 	}
@@ -138,7 +138,7 @@ func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	a.waitHandled()
-	a.requireNoMessage()
+	a.RequireNoMessage()
 }
 
 func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
@@ -155,7 +155,7 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	a.waitHandled()
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	if phase := getLive(t, late).Status.Phase; phase != v1alpha1.DispatchQueued {
 		t.Errorf("the dispatch is %s after the expiry of the certificate", phase)
 	}

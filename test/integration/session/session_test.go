@@ -217,7 +217,7 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 	if _, err := a.client.RevokeDevicePairing(t.Context(), request); status.Code(err) != codes.Unauthenticated {
 		t.Fatalf("without a proof: got %v, want Unauthenticated", err)
 	}
-	request.Proof = m.revocationProof(t, a.exporter(t))
+	request.Proof = m.revocationProof(t, a.Exporter())
 	if _, err := a.client.RevokeDevicePairing(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+	a.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}, {Name: "sleep", Reason: "broken"}}}}})
 	eventually.True(t, "the Node is Degraded", func() bool {
 		s := getLive(t, m.node).Status

@@ -29,7 +29,7 @@ func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
 		b.nextSettled()
 		calm.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 	}
-	a.requireNoMessage()
+	a.RequireNoMessage()
 	for _, d := range waiting {
 		if createdVersion := d.ResourceVersion; getLive(t, d).ResourceVersion != createdVersion {
 			t.Errorf("a dispatch of the silent machine was written: %+v", d.Status)

@@ -51,12 +51,12 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 		s := g.openSession(&gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_FINISHED})
 		missing := &gatewayv1.DispatchRef{Namespace: ref.GetNamespace(), Name: "no-such", Uid: "4a8f1c1e-0000-0000-0000-000000000000"}
 		for _, about := range []*gatewayv1.DispatchRef{ref, missing} {
-			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: about}}})
-			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: about, Percent: 50}}})
-			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+			s.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: about}}})
+			s.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: about, Percent: 50}}})
+			s.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
 				AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: about, AskedUser: "mallory"}}})
-			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: about}}})
-			s.sendResult(forgedResult(about))
+			s.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: about}}})
+			s.Report(forgedResult(about))
 			// The answer is the same for another machine's dispatch and for one that does not
 			// exist.
 			if got := s.awaitSettled(); got.GetUid() != about.GetUid() {

@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/scriptedagent"
 )
 
 // invite creates a QR code for a Node.
@@ -88,8 +89,7 @@ func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Cod
 	if err != nil {
 		f.Fatal(err)
 	}
-	info, _ := p.AuthInfo.(credentials.TLSInfo)
-	exporter, err := info.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	exporter, err := scriptedagent.Exporter(&p)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -4,22 +4,19 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	grpcpeer "google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/test/scriptedagent"
 	"github.com/mooring-dev/mooring/test/testfleet"
 )
 
@@ -61,11 +58,7 @@ func (m *machine) exporterOf(call func(...grpc.CallOption)) []byte {
 	m.Helper()
 	var p grpcpeer.Peer
 	call(grpc.Peer(&p))
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		m.Fatal("no connection to the gateway")
-	}
-	exporter, err := info.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	exporter, err := scriptedagent.Exporter(&p)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -110,9 +103,7 @@ func newRegistration() *gatewayv1.RegisterNodeRequest {
 // session is one stream of a hostile machine.
 type session struct {
 	*machine
-	stream   gatewayv1.NodeService_StreamNodeEventsClient
-	messages chan *gatewayv1.StreamNodeEventsResponse
-	ended    chan error
+	*scriptedagent.Session
 }
 
 // openSession opens a session and waits for its Welcome.
@@ -126,75 +117,19 @@ func (m *machine) openSessionWith(register *gatewayv1.RegisterNodeRequest, hello
 	if _, err := m.client.RegisterNode(m.BoundedContext(), register); err != nil {
 		m.Fatal(err)
 	}
-	stream, err := m.client.StreamNodeEvents(m.Context())
-	if err != nil {
-		m.Fatal(err)
-	}
-	s := &session{m, stream, make(chan *gatewayv1.StreamNodeEventsResponse, 256), make(chan error, 1)}
-	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}})
-	go func() {
-		for {
-			message, err := stream.Recv()
-			if err != nil {
-				s.ended <- err
-				return
-			}
-			s.messages <- message
-		}
-	}()
-	awaitMessage(s, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	s := &session{m, scriptedagent.Open(m.Context(), m, m.client, hello, testfleet.WaitTimeout)}
+	scriptedagent.Await(s.Session, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
 	return s
-}
-
-func (s *session) send(message *gatewayv1.StreamNodeEventsRequest) {
-	s.Helper()
-	if err := s.stream.Send(message); err != nil {
-		s.Logf("send: %v", err) // the error at the end of the stream has the reason
-	}
-}
-
-// awaitMessage returns the next message of a kind and skips all others.
-func awaitMessage[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
-	s.Helper()
-	timeout := time.After(testfleet.WaitTimeout)
-	for {
-		select {
-		case message := <-s.messages:
-			if found := get(message); found != nil {
-				return found
-			}
-		case err := <-s.ended:
-			s.Fatalf("the session ended with %v, want %s", err, kind)
-		case <-timeout:
-			s.Fatalf("received no %s", kind)
-		}
-	}
 }
 
 func (s *session) awaitOffer() *gatewayv1.DispatchRef {
 	s.Helper()
-	return awaitMessage(s, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer).GetDispatch()
+	return scriptedagent.Await(s.Session, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer).GetDispatch()
 }
 
 func (s *session) awaitSettled() *gatewayv1.DispatchRef {
 	s.Helper()
-	return awaitMessage(s, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled).GetDispatch()
-}
-
-func (s *session) sendResult(result *gatewayv1.Result) {
-	s.Helper()
-	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
-}
-
-// awaitEnd returns the status with which the gateway ended the session.
-func (s *session) awaitEnd() *status.Status {
-	s.Helper()
-	select {
-	case err := <-s.ended:
-		return status.Convert(err)
-	case <-s.BoundedContext().Done():
-		return status.Convert(errors.New("the session goes on"))
-	}
+	return scriptedagent.Await(s.Session, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled).GetDispatch()
 }
 
 func forgedResult(ref *gatewayv1.DispatchRef) *gatewayv1.Result {

@@ -22,7 +22,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	if err := system.Client.Delete(t.Context(), f.GetNode("kiosk")); err != nil {
 		t.Fatal(err)
 	}
-	if end := live.awaitEnd(); end.Code() != codes.PermissionDenied {
+	if end := live.AwaitEnd(); end.Code() != codes.PermissionDenied {
 		t.Errorf("the live session ended with %v, want PermissionDenied", end.Err())
 	}
 	end := f.AwaitEnded(queued)
@@ -45,7 +45,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	if got := s.awaitOffer(); got.GetUid() != string(mine.UID) || got.GetUid() == offered.GetUid() {
 		t.Errorf("the new machine is offered %v, want only its own %s", got, mine.UID)
 	}
-	s.sendResult(forgedResult(offered)) // the new machine must not report it either
+	s.Report(forgedResult(offered)) // the new machine must not report it either
 	s.awaitSettled()
 	if after := testfleet.Read(f, end.DeepCopy()); after.Status.Output != nil || after.Status.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the old dispatch became %+v", after.Status)
@@ -75,7 +75,7 @@ func TestUnknownFieldsOfMessagesReachNoObject(t *testing.T) {
 	d := f.CreateDispatch("hostile", "echo", map[string]any{})
 	result := succeededResult(s.awaitOffer(), []byte(`1`))
 	result.ProtoReflect().SetUnknown(smuggled)
-	s.sendResult(result)
+	s.Report(result)
 	s.awaitSettled()
 	end := f.AwaitEnded(d)
 	after := f.GetNode("hostile")

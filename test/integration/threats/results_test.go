@@ -46,7 +46,7 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 			ref := s.awaitOffer()
 			result := succeededResult(ref, try.output)
 			result.ErrorCode, result.ErrorMessage = "evil\x1b[2J", "evil\x1b[2J\u202e"+strings.Repeat("é", 5000)
-			s.sendResult(result)
+			s.Report(result)
 			s.awaitSettled()
 			end := g.AwaitEnded(d).Status
 			if end.Phase != try.phase || end.OutputTruncated != try.truncated || end.Execution != v1alpha1.ExecutionFinished {
@@ -55,13 +55,13 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 			checkStored(t, end, limit)
 		})
 	}
-	s.sendResult(&gatewayv1.Result{Dispatch: refOf(&v1alpha1.CapabilityDispatch{}), Output: bytes.Repeat([]byte("a"), 10<<20)})
-	if end := s.awaitEnd(); end.Code() != codes.ResourceExhausted {
+	s.Report(&gatewayv1.Result{Dispatch: refOf(&v1alpha1.CapabilityDispatch{}), Output: bytes.Repeat([]byte("a"), 10<<20)})
+	if end := s.AwaitEnd(); end.Code() != codes.ResourceExhausted {
 		t.Errorf("10 MiB: the session ended with %v, want ResourceExhausted", end.Err())
 	}
 	d := f.CreateDispatch("hostile", "echo", map[string]any{})
 	again := s.openSession() // the machine may open another session
-	again.sendResult(succeededResult(again.awaitOffer(), []byte(`1`)))
+	again.Report(succeededResult(again.awaitOffer(), []byte(`1`)))
 	if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the flood: %+v", end)
 	}
@@ -92,14 +92,14 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 	s := f.connect(f.stealIdentity("hostile")).openSession()
 	d := f.CreateDispatch("hostile", "echo", map[string]any{"n": 1})
 	old := s.awaitOffer()
-	s.sendResult(succeededResult(old, []byte(`"first"`)))
+	s.Report(succeededResult(old, []byte(`"first"`)))
 	s.awaitSettled()
 	first := f.AwaitEnded(d)
 	for _, replayed := range []*gatewayv1.Result{
 		succeededResult(old, []byte(`"second"`)),
 		{Dispatch: old, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED},
 	} {
-		s.sendResult(replayed)
+		s.Report(replayed)
 		s.awaitSettled()
 	}
 	if again := testfleet.Read(f, first.DeepCopy()); again.ResourceVersion != first.ResourceVersion {
@@ -117,14 +117,14 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 	if fresh.GetName() != old.GetName() || fresh.GetUid() == old.GetUid() {
 		t.Fatalf("offered %v, want the namesake of %v", fresh, old)
 	}
-	s.sendResult(succeededResult(old, []byte(`"replayed"`)))
+	s.Report(succeededResult(old, []byte(`"replayed"`)))
 	if got := s.awaitSettled(); got.GetUid() != old.GetUid() {
 		t.Errorf("settled %v, want the old UID", got)
 	}
 	if live := testfleet.Read(f, anew); live.Status.Output != nil || live.Status.Execution.Final() {
 		t.Errorf("the result of the old one settled its namesake: %+v", live.Status)
 	}
-	s.sendResult(succeededResult(fresh, []byte(`"true"`)))
+	s.Report(succeededResult(fresh, []byte(`"true"`)))
 	if end := f.AwaitEnded(anew).Status; end.Phase != v1alpha1.DispatchSucceeded || string(end.Output.Raw) != `"true"` {
 		t.Errorf("the true result ended it %+v", end)
 	}

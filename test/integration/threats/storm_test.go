@@ -130,7 +130,7 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	if most := float64(served) + lasted.Seconds() + 10; wrote > most {
 		t.Errorf("%d updates made %.0f writes, want at most %.0f", sent, wrote, most)
 	}
-	s.sendResult(succeededResult(ref, []byte(`1`)))
+	s.Report(succeededResult(ref, []byte(`1`)))
 	if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("the dispatch of the loud machine ended %+v", end)
 	}
@@ -148,7 +148,7 @@ func (s *session) storm(ref *gatewayv1.DispatchRef, end time.Time) (sent int) {
 			update = &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: sent%4 == 0}}}}}
 		}
-		if s.stream.Send(update) != nil {
+		if s.Send(update) != nil {
 			return sent
 		}
 	}
