@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -22,7 +23,16 @@ func Main(m *testing.M, options controlplane.Options, into **Cluster) {
 	os.Exit(run(m, options, into))
 }
 
+// parallelTests is the number of parallel tests of a package, which mostly wait. It is small: each
+// test of a gateway has a gateway with caches of its own.
+const parallelTests = "3"
+
 func run(m *testing.M, options controlplane.Options, into **Cluster) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallelTests); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning; a manager gets its own logger
 	// The first start on a machine builds the control plane.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)

@@ -29,6 +29,7 @@ func (m *machine) waitPastSessionStart(t *testing.T) {
 }
 
 func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -74,6 +75,7 @@ func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
 }
 
 func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.DispatchedDelay = 50 * time.Millisecond })
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -103,6 +105,7 @@ func (m *machine) wantPhase(t *testing.T, d *v1alpha1.CapabilityDispatch, want v
 }
 
 func TestBacklogIsClaimedBeforeItIsOffered(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -119,6 +122,7 @@ func TestBacklogIsClaimedBeforeItIsOffered(t *testing.T) {
 }
 
 func TestConflictIsDecidedAgain(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -146,6 +150,7 @@ func TestConflictIsDecidedAgain(t *testing.T) {
 }
 
 func TestResultThatMetATerminalPhaseCompletesTheRun(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.ReportGrace = 500 * time.Millisecond })
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -170,6 +175,7 @@ func TestResultThatMetATerminalPhaseCompletesTheRun(t *testing.T) {
 }
 
 func TestWindowAndOrderOfOneNode(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 2 })
@@ -198,6 +204,7 @@ func TestWindowAndOrderOfOneNode(t *testing.T) {
 }
 
 func TestWhatIsNotOffered(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 2 })
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
@@ -255,6 +262,7 @@ func (m *machine) patchNode(t *testing.T, change func(*v1alpha1.Node)) {
 }
 
 func TestCancelReachesTheMachine(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -274,6 +282,7 @@ func TestCancelReachesTheMachine(t *testing.T) {
 }
 
 func TestResultsOfStrangersChangeNothing(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
@@ -297,6 +306,7 @@ func TestResultsOfStrangersChangeNothing(t *testing.T) {
 
 // No dispatch is offered, whether it needs a claim or is younger than the session.
 func TestNothingIsOfferedWhilePoliciesAreUnproven(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })

@@ -11,6 +11,7 @@ import (
 // TestAnInputThatDoesNotFitIsNotOffered checks that the gateway rejects an invalid input in one
 // write, without an offer. An invalid schema rejects no input.
 func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)

@@ -14,6 +14,7 @@ import (
 // A machine is restored to a snapshot that was taken in its current session, before an acceptance.
 // Its dial counter exceeds the recorded one, but the acceptance is missing from its journal.
 func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil) // They write Dispatched late.
 	namespace := shared.Namespace(t)
@@ -68,6 +69,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 // A status with the recorded acceptance is sufficient, even if the dial counter of the journal is
 // the newest.
 func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -93,6 +95,7 @@ func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execut
 // A dispatch that was claimed and offered without a received acceptance proves nothing about a
 // journal.
 func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -111,6 +114,7 @@ func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
 }
 
 func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)

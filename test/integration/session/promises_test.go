@@ -62,6 +62,7 @@ func (a *agent) waitHandledEvent(nodeCache cache.Cache, object client.Object, ma
 }
 
 func TestAResultIsSettledAfterItsStatusIsStored(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -94,6 +95,7 @@ func (f fixedTime) Since(t time.Time) time.Duration { return f.Sub(t) }
 func (f fixedTime) Latest() time.Time               { return f.Time }
 
 func TestADispatchOfTheSecondOfTheRecordIsClaimed(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	d := m.createDispatch(t, nil)
@@ -109,6 +111,7 @@ func TestADispatchOfTheSecondOfTheRecordIsClaimed(t *testing.T) {
 }
 
 func TestWhatIsClaimedIsNotOfferedToANodeThatWasSuspendedMeanwhile(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
@@ -132,6 +135,7 @@ func TestWhatIsClaimedIsNotOfferedToANodeThatWasSuspendedMeanwhile(t *testing.T)
 }
 
 func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
@@ -165,6 +169,7 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 
 // A report of a machine about a run counts only if it does not contradict its earlier reports.
 func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
@@ -196,6 +201,7 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 
 // A machine whose journal was restored may run a dispatch again and report another result.
 func TestAFinalResultStandsInALaterSession(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -218,7 +224,7 @@ func TestAFinalResultStandsInALaterSession(t *testing.T) {
 }
 
 // One part of the gateway fails. Without it the gateway cannot know that the machine is still its
-// own and allowed.
+// own and allowed. This test is not parallel: its gateways have short times.
 func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	for name, c := range map[string]struct {
@@ -260,6 +266,7 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 // A gateway decides that a queue is full. Before it stores the decision, another gateway opens a
 // newer session of the machine and offers the dispatch.
 func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 1 }), startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
@@ -291,6 +298,7 @@ func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 
 // The leader considers a dispatch created after the recorded end as proven unstarted.
 func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -306,6 +314,7 @@ func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 }
 
 func TestWorkOfANodeThatIsBeingDeletedIsCancelledFirst(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Finalizers = []string{"test.mooring.dev/hold"} })

@@ -39,6 +39,7 @@ func hostileCapabilities() []*gatewayv1.Capability {
 }
 
 func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -75,6 +76,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 // The end of a session is recorded even if the API server refuses the description of the machine for
 // an unforeseen reason. A policy simulates that reason.
 func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -118,6 +120,7 @@ func refuseDescribedEnds(t *testing.T, m *machine) {
 }
 
 func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +72,10 @@ func (a *agent) nextOfferAndSettled() (offered *gatewayv1.DispatchRef) {
 
 // A result that is refused for its content ends its dispatch, and the session continues.
 func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
+	t.Parallel()
 	for _, reason := range []metav1.StatusReason{metav1.StatusReasonInvalid, metav1.StatusReasonForbidden, metav1.StatusReasonRequestEntityTooLarge} {
 		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
 			ca := newAuthorities(t)
 			r := startReplica(t, ca, nil)
 			m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
@@ -98,6 +101,7 @@ func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
 // A dispatch that cannot be written, with a result or before its claim, delays no other dispatch. It
 // ends when it can be written.
 func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
@@ -127,7 +131,8 @@ func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
 	m.wantPhase(t, claimed, v1alpha1.DispatchSucceeded)
 }
 
-// A dispatch whose own spec fills an object of etcd has no room for any status.
+// A dispatch whose own spec fills an object of etcd has no room for any status. This test is not
+// parallel: the gateways of all tests would receive its large objects.
 func TestADispatchWithoutRoomForAStatusKeepsNoOtherBack(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -158,7 +163,8 @@ func TestADispatchWithoutRoomForAStatusKeepsNoOtherBack(t *testing.T) {
 	}
 }
 
-// createLargest creates the largest dispatch that the API server stores, to within 64 bytes.
+// createLargest creates the largest dispatch that the API server stores, to within 64 bytes. It
+// searches near the limit of etcd, because each attempt with an object of this size takes seconds.
 func (m *machine) createLargest(t *testing.T) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	padded := func(node string, padding int) (*v1alpha1.CapabilityDispatch, error) {
@@ -168,21 +174,37 @@ func (m *machine) createLargest(t *testing.T) *v1alpha1.CapabilityDispatch {
 		d.Annotations = map[string]string{"padding": strings.Repeat("a", padding)}
 		return d, shared.Client().Create(t.Context(), d)
 	}
-	low, high := 0, 260_000
-	for high-low > 64 {
-		middle := (low + high) / 2
-		d, err := padded("zz", middle) // a Node that does not exist
+	attempt := func(padding int) (d *v1alpha1.CapabilityDispatch, stored bool) {
+		d, err := padded("zz", padding) // a Node that does not exist
 		if err != nil {
-			high = middle
-			continue
+			return nil, false
 		}
-		low = middle
 		if err := shared.Client().Delete(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
+		return d, true
 	}
-	if high == 260_000 || low == 0 {
-		t.Fatalf("an annotation of %d bytes does not fill the object", low)
+	smallest, stored := attempt(0)
+	if !stored {
+		t.Fatal("an object without padding is not stored")
+	}
+	encoded, err := json.Marshal(smallest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const etcdLimit, margin = 3 << 19, 2048
+	first, last := etcdLimit-len(encoded)-margin, etcdLimit-len(encoded)+margin
+	low, high := first, last
+	for high-low > 64 {
+		middle := (low + high) / 2
+		if _, stored := attempt(middle); stored {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	if low == first || high == last {
+		t.Fatalf("an object of about %d bytes is not the largest that is stored", etcdLimit)
 	}
 	d, err := padded(m.id.Node, low)
 	if err != nil {

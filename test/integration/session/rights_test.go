@@ -61,6 +61,7 @@ func (m *machine) wantEnded(t *testing.T, d *v1alpha1.CapabilityDispatch, phase 
 }
 
 func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.ReportGrace = time.Second })
 	withdrawGrant := func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} }
@@ -81,6 +82,7 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 		"node suspended, older agent":  {true, suspend, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ReasonNodeSuspended},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 			connect := m.connectWithClearance
 			if tt.old {
@@ -99,6 +101,7 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 }
 
 func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -127,6 +130,7 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 
 // The Node watch has not delivered the suspension of the Node yet when the person approves.
 func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -142,6 +146,7 @@ func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 }
 
 func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -214,6 +219,7 @@ func (m *machine) createAs(t *testing.T, config *rest.Config) *v1alpha1.Capabili
 }
 
 func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	const after = 3 * time.Second
 	r := startReplica(t, ca, func(o *session.Options) { o.ReviewAfter = after })
@@ -251,6 +257,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 	} {
 		for _, step := range []string{"offer", "yes"} {
 			t.Run(name+", before the "+step, func(t *testing.T) {
+				t.Parallel()
 				m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 				config, lose := prepare(t, m.id.Namespace)
 				if step == "offer" {

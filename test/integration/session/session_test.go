@@ -24,6 +24,7 @@ import (
 )
 
 func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -49,6 +50,7 @@ func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
 }
 
 func TestNewestSessionWins(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -72,6 +74,7 @@ func TestNewestSessionWins(t *testing.T) {
 }
 
 func TestMachineThatLosesItsNodeIsCut(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
@@ -113,6 +116,7 @@ func otherFingerprint(fingerprint string) string {
 }
 
 func TestUnsettledDispatchesAreReconciledBeforeTheSessionCounts(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -141,6 +145,7 @@ func TestUnsettledDispatchesAreReconciledBeforeTheSessionCounts(t *testing.T) {
 }
 
 func TestForeignJournalEndsWhatMayHaveRun(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
@@ -165,6 +170,7 @@ func TestForeignJournalEndsWhatMayHaveRun(t *testing.T) {
 }
 
 func TestSilentMachineIsLost(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.HeartbeatInterval = 300 * time.Millisecond })
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -209,6 +215,7 @@ func TestDrainEndsSessionsAndTheLeaseAndLeavesNothingBehind(t *testing.T) {
 }
 
 func TestMachineGivesUpItsIdentity(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -233,6 +240,7 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 }
 
 func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -251,6 +259,7 @@ func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
 }
 
 func TestPolledSessionCarriesTheSame(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
@@ -300,6 +309,7 @@ func TestPolledSessionCarriesTheSame(t *testing.T) {
 }
 
 func TestSessionNeedsRegisterNodeAndAGoodHello(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)

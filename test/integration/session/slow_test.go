@@ -10,6 +10,7 @@ import (
 // TestANodeThatNeverAnswersCostsOnlyItself checks that a machine without answers uses only its
 // window and keeps its queue. Another machine on the gateway is not delayed.
 func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
+	t.Parallel()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
