@@ -12,7 +12,7 @@ import (
 // is long enough that dozens of waits do not overload an API server.
 const (
 	firstPause   = 2 * time.Millisecond
-	longestPause = 100 * time.Millisecond
+	longestPause = 200 * time.Millisecond
 )
 
 // UntilTrue calls holds until it returns true, and returns the error of ctx if that ends first.
