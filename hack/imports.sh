@@ -21,6 +21,9 @@ forbid ./nodeagent/identity/... "^$module/nodeagent/(session|run|local|cli)" "an
 forbid ./hack/demo "^(testing\$|$module/test)" "people run it"
 forbid ./api/errorcode "^(k8s\.io|sigs\.k8s\.io|google\.golang\.org|$module/(api/proto|api/v1alpha1|internal|nodeagent))/?" "the API and the agent share it"
 forbid ./api/v1alpha1 "^$module/(api/proto|internal|controllers|nodeagent)" "the API imports nothing of ours but its error codes"
+for leaf in ./internal/capabilityname ./internal/foreign; do
+  forbid "$leaf" '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org)/' "leaf: every program imports it"
+done
 forbid ./internal/pairing '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/inputschema '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/identity '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
