@@ -72,6 +72,11 @@ func TestAFamilyCoversWholeSegmentsBelowItsPrefix(t *testing.T) {
 	if got := FindCovering([]string{"echo", "camera.*", "camera.shot"}, "camera.shot"); got != "camera.*" {
 		t.Errorf("the first covering entry is %q", got)
 	}
+	for _, entries := range [][]string{{"echo.*"}, {"echo.*", "echo.loud"}} {
+		if got := FindCovering(entries, "echo.loud"); got != "echo.*" {
+			t.Errorf("the first covering entry of %q is %q", entries, got)
+		}
+	}
 	if got := FindCovering([]string{"echo"}, "camera.shot"); got != "" {
 		t.Errorf("the first covering entry is %q", got)
 	}

@@ -106,6 +106,7 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"`BeginPairingSession` from one address, a second, and at once":                                      pair(limits.BeginsPerSecond, limits.BeginBurst),
 		"other pairing calls from one address, a second, and at once":                                        pair(limits.CallsPerSecond, limits.CallBurst),
 		"addresses remembered": fmt.Sprint(maxSources),
+		"budgets of Nodes remembered (about four for each Node that calls); a full table forgets the one used longest ago": fmt.Sprint(maxQuotas),
 	} {
 		if got, ok := rows[limit]; !ok || got != want {
 			t.Errorf("docs/reference/limits.md says %q of %q, the code %q", got, limit, want)
