@@ -1,9 +1,10 @@
-// Package controllers reconciles the resources of Mooring. The leading controller runs one
-// reconciler per kind. The package depends on Kubernetes and cert-manager, not on the wire
-// protocol.
+// Package controllers adds the reconcilers of Mooring to a manager. The leading controller runs one
+// reconciler per Kind, each in a package of its own below this folder. They depend on Kubernetes and
+// cert-manager, not on the wire protocol.
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -20,18 +21,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers/certificate"
+	"github.com/mooring-dev/mooring/controllers/corenode"
+	"github.com/mooring-dev/mooring/controllers/dispatch"
+	"github.com/mooring-dev/mooring/controllers/gateway"
+	"github.com/mooring-dev/mooring/controllers/node"
+	"github.com/mooring-dev/mooring/controllers/pairingcode"
+	"github.com/mooring-dev/mooring/controllers/pairingrequest"
+	"github.com/mooring-dev/mooring/controllers/proof"
+	"github.com/mooring-dev/mooring/controllers/report"
+	"github.com/mooring-dev/mooring/controllers/trust"
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// maxConcurrentReconciles is the number of concurrent reconciles per kind: each waits for several
-// API calls, and each write is a round trip to etcd.
-const maxConcurrentReconciles = 8
-
-// Gate reports whether the admission policies are proven (package policy).
-type Gate interface {
-	// Check returns nil while requests may be approved and certificates issued.
-	Check() error
-}
+// DefaultCertificateDuration is the default lifetime of a device certificate.
+const DefaultCertificateDuration = 24 * time.Hour
 
 // Options configures the reconcilers. All fields are required unless noted otherwise.
 type Options struct {
@@ -72,41 +76,100 @@ type Options struct {
 	MaxQueuedPerNode int
 
 	// Gate blocks approvals and certificates while the policies are not proven.
-	Gate Gate
+	Gate proof.Gate
 	// Proofs reports which times the proofs of the policies cover.
-	Proofs Proofs
+	Proofs proof.Proofs
 	// Clock gives the API server's time.
 	Clock clock.PassiveClock
-
-	// stalled is shared by the controllers that reconcile Nodes.
-	stalled *stalledMessages
-	// specs is set by Setup: three reconcilers share it.
-	specs *provenSpecs
 }
 
 // Setup adds all reconcilers to a manager that was created with Scheme and CacheByObject.
 func Setup(mgr ctrl.Manager, options Options) error {
-	options.stalled = &stalledMessages{}
-	options.specs = newProvenSpecs(options.Proofs, options.Clock, mgr.GetEventRecorder("mooring-controller"))
+	specs := proof.NewSpecs(options.Proofs, options.Clock, report.NewRecorder(mgr))
 	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error {
-		return options.specs.evaluateAll(ctx, mgr.GetAPIReader())
+		return specs.EvaluateAll(ctx, mgr.GetAPIReader())
 	})
-	for _, part := range []struct {
-		name  string
-		setup func(ctrl.Manager, Options) error
-	}{
-		{"node", setupNode},
-		{"core node", setupCoreNode},
-		{"gateway", setupGateway},
-		{"dispatch", setupDispatch},
-		{"trust", setupTrust},
-		{"pairing code", setupPairingCode},
-		{"pairing request", setupPairingRequest},
-		{"certificate", setupCertificate},
-	} {
-		if err := part.setup(mgr, options); err != nil {
-			return fmt.Errorf("set up the %s controller: %w", part.name, err)
-		}
+	if err := setupNodes(mgr, options, specs); err != nil {
+		return err
+	}
+	if err := setupTrust(mgr, options); err != nil {
+		return err
+	}
+	if err := setupDispatches(mgr, options); err != nil {
+		return err
+	}
+	return setupPairing(mgr, options, specs)
+}
+
+// setupNodes adds the reconcilers of Nodes. They share the messages of the condition Stalled.
+func setupNodes(mgr ctrl.Manager, options Options, specs *proof.Specs) error {
+	stalled := &report.StalledMessages{}
+	err := node.Setup(mgr, node.Options{
+		TrustDomain: options.TrustDomain, StaleAfter: options.StaleAfter, Specs: specs, Stalled: stalled, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the node controller: %w", err)
+	}
+	if err := corenode.Setup(mgr, options.Clock, stalled); err != nil {
+		return fmt.Errorf("set up the core node controller: %w", err)
+	}
+	err = certificate.Setup(mgr, certificate.Options{
+		SystemNamespace: options.SystemNamespace, TrustDomain: options.TrustDomain,
+		Issuer: options.DeviceIssuer, Duration: cmp.Or(options.CertificateDuration, DefaultCertificateDuration),
+		Gate: options.Gate, Proofs: options.Proofs, Specs: specs, Stalled: stalled, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the certificate controller: %w", err)
+	}
+	return nil
+}
+
+func setupTrust(mgr ctrl.Manager, options Options) error {
+	err := trust.Setup(mgr, trust.Options{
+		SystemNamespace: options.SystemNamespace,
+		DeviceIssuer:    options.DeviceIssuer, ServerIssuer: options.ServerIssuer,
+		PreviousDeviceIssuer: options.PreviousDeviceIssuer, PreviousServerIssuer: options.PreviousServerIssuer,
+		CopyNamespaces: options.TrustNamespaces, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the trust controller: %w", err)
+	}
+	return nil
+}
+
+// setupDispatches adds the reconcilers of sessions of dead gateways and of dispatches.
+func setupDispatches(mgr ctrl.Manager, options Options) error {
+	err := gateway.Setup(mgr, gateway.Options{
+		SystemNamespace: options.SystemNamespace, OrphanGrace: options.OrphanGrace, StaleAfter: options.StaleAfter, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the gateway controller: %w", err)
+	}
+	err = dispatch.Setup(mgr, dispatch.Options{
+		Retention: options.FinishedRetention, MaxQueuedPerNode: options.MaxQueuedPerNode, Proofs: options.Proofs, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the dispatch controller: %w", err)
+	}
+	return nil
+}
+
+// setupPairing adds the reconcilers of pairing codes and pairing requests.
+func setupPairing(mgr ctrl.Manager, options Options, specs *proof.Specs) error {
+	err := pairingcode.Setup(mgr, pairingcode.Options{
+		SystemNamespace: options.SystemNamespace, PairingNamespace: options.PairingNamespace,
+		AdvertiseEndpoint: options.AdvertisePairingEndpoint, Proofs: options.Proofs, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the pairing code controller: %w", err)
+	}
+	err = pairingrequest.Setup(mgr, pairingrequest.Options{
+		SystemNamespace: options.SystemNamespace, PairingNamespace: options.PairingNamespace,
+		ServiceAccountAudience: options.ServiceAccountAudience, TrustDomain: options.TrustDomain,
+		Gate: options.Gate, Proofs: options.Proofs, Specs: specs, Clock: options.Clock,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the pairing request controller: %w", err)
 	}
 	return nil
 }
@@ -132,7 +195,7 @@ func CacheByObject(systemNamespace, pairingNamespace string) map[client.Object]c
 		&corev1.ConfigMap{}:                 in(systemNamespace),
 		&certmanagerv1.CertificateRequest{}: in(systemNamespace),
 		&corev1.Secret{}:                    in(pairingNamespace),
-		&v1alpha1.CapabilityDispatch{}:      {Transform: dropPayloads},
-		&corev1.Node{}:                      {Transform: stripToIdentity},
+		&v1alpha1.CapabilityDispatch{}:      {Transform: dispatch.DropPayloads},
+		&corev1.Node{}:                      {Transform: corenode.StripToIdentity},
 	}
 }

@@ -21,9 +21,8 @@ var sites = map[string][]string{
 	"TestTheManagersLogHoldsNothingThatActsOnATerminal (cmd/manager)": {
 		"cmd/manager", "main: print", "newLogger: log", "handler: print",
 	},
-	"TestEventsAndConditionsAreOneSafeLine (controllers)": {
-		"controllers", "emitEvent: event", "endSession: event", "setCondition: condition",
-	},
+	"TestEventsAndConditionsAreOneSafeLine (controllers/report)": {"controllers/report", "Emit: event"},
+	"TestAConditionIsOneSafeLine (controllers/status)":           {"controllers/status", "SetCondition: condition"},
 	"TestConditionsOfADispatchAreOneSafeLine (internal/dispatch)": {
 		"internal/dispatch", "Withdraw: condition", "setDelivered: condition", "finishStatus: condition",
 	},
