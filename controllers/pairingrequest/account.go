@@ -15,6 +15,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
@@ -41,37 +42,39 @@ func newAccountChecker(mgr ctrl.Manager, options Options) accountChecker {
 }
 
 // check reviews the token of a new request. Later it checks only the rule: the phase, which only
-// the controller writes, shows that the token was valid. It returns the rule as the PairingCode
-// that it stands for, so that the further steps are the same for every request.
-func (a accountChecker) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *status.Reason, error) {
-	account := request.Spec.ServiceAccount
+// the controller writes, shows that the token was valid. It stores the rule in the scope as the
+// PairingCode that it stands for, so that the further steps are the same for every request.
+func (a accountChecker) check(ctx context.Context, s *scope) step.Outcome {
+	request, account := s.request, s.request.Spec.ServiceAccount
 	if account == nil {
-		return nil, status.Reasonf(v1alpha1.ReasonServiceAccountRefused, "the request names no ServiceAccount"), nil
+		return refuseAccount("the request names no ServiceAccount")
 	}
 	if account.NodeUID == "" {
-		return nil, status.Reasonf(v1alpha1.ReasonServiceAccountRefused,
-			"the request lacks the UID of its core node: update the CRDs and the gateways to the version of the controller"), nil
+		return refuseAccount("the request lacks the UID of its core node: update the CRDs and the gateways to the version of the controller")
 	}
 	holder := serviceaccount.Holder{Namespace: account.Namespace, Name: account.Name, Node: account.Node, NodeUID: account.NodeUID}
 	if request.Status.Phase == "" {
 		reviewed, err := a.review(ctx, request)
 		if err != nil {
-			return reasonFromError(err)
+			return refuseOrFail(err)
 		}
 		if reviewed != holder {
-			return nil, status.Reasonf(v1alpha1.ReasonServiceAccountRefused,
-				"the token is of ServiceAccount %s on node %q, UID %s: do not trust the gateway that wrote this request", reviewed, reviewed.Node, reviewed.NodeUID), nil
+			return refuseAccount("the token is of ServiceAccount %s on node %q, UID %s: do not trust the gateway that wrote this request",
+				reviewed, reviewed.Node, reviewed.NodeUID)
 		}
 	}
 	rule, err := serviceaccount.RuleFor(ctx, a.live, a.systemNamespace, holder)
 	if err != nil {
-		return reasonFromError(err)
+		return refuseOrFail(err)
 	}
-	refused := checkAccount(request, holder, rule)
-	return &v1alpha1.PairingCode{
+	if refused := checkAccount(request, holder, rule); refused != nil {
+		return step.Refuse(refused)
+	}
+	s.code = &v1alpha1.PairingCode{
 		ObjectMeta: metav1.ObjectMeta{Namespace: rule.Fleet, Name: rule.Key},
 		Spec:       v1alpha1.PairingCodeSpec{AutoApprove: true, Capabilities: rule.Capabilities},
-	}, refused, nil
+	}
+	return step.Continue()
 }
 
 // checkAccount compares a request with the rule for its account and with the node of its token.
@@ -89,12 +92,16 @@ func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder
 	}
 }
 
-// reasonFromError ends a check with a refusal for users, or with an error that may be temporary.
-func reasonFromError(err error) (*v1alpha1.PairingCode, *status.Reason, error) {
+func refuseAccount(format string, args ...any) step.Outcome {
+	return step.Refuse(status.Reasonf(v1alpha1.ReasonServiceAccountRefused, format, args...))
+}
+
+// refuseOrFail ends a check with a refusal for users, or with an error that may be temporary.
+func refuseOrFail(err error) step.Outcome {
 	if refusedErr := (*serviceaccount.RefusedError)(nil); errors.As(err, &refusedErr) {
-		return nil, status.Reasonf(v1alpha1.ReasonServiceAccountRefused, "%s", refusedErr.Text), nil
+		return refuseAccount("%s", refusedErr.Text)
 	}
-	return nil, nil, err
+	return step.Fail(err)
 }
 
 func (a accountChecker) review(ctx context.Context, request *v1alpha1.PairingRequest) (serviceaccount.Holder, error) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers/pairingcode"
 	"github.com/mooring-dev/mooring/controllers/proof"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
@@ -62,32 +64,45 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 }
 
 // check verifies the claims of a request by live reads: the record may have been written a moment
-// ago. It returns the code with which the request was made.
-func (r *reconciler) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *status.Reason, error) {
-	if refused := checkKey(request.Spec); refused != nil {
-		return nil, refused, nil
+// ago. It stores the code with which the request was made in the scope.
+func (r *reconciler) check(ctx context.Context, s *scope) step.Outcome {
+	if refused := checkKey(s.request.Spec); refused != nil {
+		return step.Refuse(refused)
 	}
-	if request.Spec.Method == v1alpha1.PairingMethodServiceAccount {
-		return r.accounts.check(ctx, request)
+	if s.request.Spec.Method == v1alpha1.PairingMethodServiceAccount {
+		return r.accounts.check(ctx, s)
 	}
-	var code *v1alpha1.PairingCode
-	var record *pairingcode.Record
-	if request.Spec.CodeName != "" {
-		live := &v1alpha1.PairingCode{}
-		err := r.live.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.CodeName}, live)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, nil, fmt.Errorf("read code %q: %w", request.Spec.CodeName, err)
-		}
-		if err == nil {
-			code = live
-			if record, err = r.records.Get(ctx, code.Status.LookupID); err != nil {
-				return nil, nil, err
-			}
-		}
+	code, record, err := r.readCode(ctx, s.request)
+	if err != nil {
+		return step.Fail(err)
 	}
-	if refused := checkCode(request, code, record); refused != nil {
-		return code, refused, nil
+	if refused := checkCode(s.request, code, record); refused != nil {
+		return step.Refuse(refused)
 	}
-	refused, err := proof.CheckCode(r.proofs, code)
-	return code, refused, err
+	s.code = code
+	switch refused, err := proof.CheckCode(r.proofs, code); {
+	case err != nil:
+		return step.Fail(err)
+	case refused != nil:
+		return step.Refuse(refused)
+	default:
+		return step.Continue()
+	}
+}
+
+// readCode reads the code that a request names, and its record; nil means that there is none.
+func (r *reconciler) readCode(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *pairingcode.Record, error) {
+	if request.Spec.CodeName == "" {
+		return nil, nil, nil
+	}
+	code := &v1alpha1.PairingCode{}
+	err := r.live.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.CodeName}, code)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("read code %q: %w", request.Spec.CodeName, err)
+	}
+	record, err := r.records.Get(ctx, code.Status.LookupID)
+	return code, record, err
 }

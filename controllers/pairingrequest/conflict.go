@@ -6,34 +6,42 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers/corenode"
 	"github.com/mooring-dev/mooring/controllers/index"
+	"github.com/mooring-dev/mooring/controllers/proof"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 )
 
 // findConflictingNode prevents a second identity of an in-cluster agent. Its ServiceAccount may
 // already have a Node on its core Node, under another name or in another fleet since before the
 // rule was changed. That Node must be deleted first, even if it is revoked: otherwise a changed
 // rule would readmit the machine.
-func (r *reconciler) findConflictingNode(ctx context.Context, request *v1alpha1.PairingRequest) (retry bool, refused *status.Reason, err error) {
-	account := request.Spec.ServiceAccount
+func (r *reconciler) findConflictingNode(ctx context.Context, s *scope) step.Outcome {
+	request, account := s.request, s.request.Spec.ServiceAccount
 	if account == nil {
-		return false, nil, nil
+		return step.Continue()
 	}
 	nodes, err := index.NodesOnCoreNode(ctx, r.client, account.Node)
 	if err != nil {
-		return false, nil, err
+		return step.Fail(err)
 	}
+	outcome := step.Continue()
 	for i := range nodes {
 		node := &nodes[i]
 		switch {
 		case !isSameAgent(node, request), node.Namespace == request.Namespace && node.Name == request.Spec.NodeName:
 		case terminating(node, request):
-			retry = true
+			outcome = awaitTermination()
 		default:
-			return false, status.Reasonf(v1alpha1.ReasonNameTaken, "ServiceAccount %s/%s on core node %q is Node %q of fleet %q: delete that one, then the agent can pair as %q",
-				account.Namespace, account.Name, account.Node, node.Name, node.Namespace, request.Spec.NodeName), nil
+			return step.Refuse(status.Reasonf(v1alpha1.ReasonNameTaken, "ServiceAccount %s/%s on core node %q is Node %q of fleet %q: delete that one, then the agent can pair as %q",
+				account.Namespace, account.Name, account.Node, node.Name, node.Namespace, request.Spec.NodeName))
 		}
 	}
-	return retry, nil, nil
+	return outcome
+}
+
+// awaitTermination waits for a Node that is being deleted, or will be.
+func awaitTermination() step.Outcome {
+	return step.Wait(proof.GateRetryDelay, "a Node of the same name or agent is being deleted")
 }
 
 // isSameAgent reports whether a Node has the account and the core Node name of a request.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -21,6 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/controllers/proof"
 	"github.com/mooring-dev/mooring/controllers/report"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
@@ -124,84 +124,68 @@ func (r *reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	if err := r.client.Get(ctx, key.NamespacedName, request); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if err := r.accounts.deleteTokens(ctx, request); err != nil {
-		return ctrl.Result{}, err
+	s := newScope(request)
+	outcome := step.Run(ctx, s,
+		r.deleteTokens,
+		r.collectGarbage,
+		r.awaitCertificate,
+		r.markPending,
+		r.awaitDecision,
+		r.requireProof,
+		r.deny,
+		r.approve,
+	)
+	if refusal := outcome.Refusal(); refusal != nil {
+		r.finish(s, v1alpha1.PairingRequestFailed, refusal)
 	}
-	switch {
-	case !request.DeletionTimestamp.IsZero():
-		return ctrl.Result{}, nil
-	case pairingcode.RequestTerminal(request.Status.Phase):
-		r.decisions.Forget(request.UID)
-		return r.collectGarbage(ctx, request)
-	case request.Status.Phase == v1alpha1.PairingRequestApproved:
-		return r.awaitCertificate(ctx, request)
-	case request.Status.Phase == v1alpha1.PairingRequestPending:
-		result, err := r.decide(ctx, request)
-		return proof.Retry(r.proofs, result, err)
-	default:
-		return r.markPending(ctx, request)
+	if outcome.Err() == nil {
+		if err := r.writeStatus(ctx, s); err != nil {
+			outcome = step.Fail(err)
+		}
 	}
+	result, err := outcome.Result(ctx)
+	return proof.Retry(r.proofs, result, err)
 }
 
-// markPending marks a request as Pending once its claims are verified.
-func (r *reconciler) markPending(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	_, refused, err := r.check(ctx, request)
-	if err != nil && !errors.Is(err, proof.ErrAwaiting) { // a person may compare the key meanwhile
-		return ctrl.Result{}, err
+// deleteTokens deletes tokens that are no longer needed. It ends the reconcile of a request that is
+// being deleted.
+func (r *reconciler) deleteTokens(ctx context.Context, s *scope) step.Outcome {
+	if err := r.accounts.deleteTokens(ctx, s.request); err != nil {
+		return step.Fail(err)
 	}
-	if refused != nil {
-		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
+	if !s.request.DeletionTimestamp.IsZero() {
+		return step.Done()
 	}
-	before := request.DeepCopy()
-	request.Status.Phase = v1alpha1.PairingRequestPending
-	if epoch, _, ok := r.proofs.Current(); ok && request.Spec.Decision == nil {
-		request.Status.PolicyEpoch = epoch.ID
-	}
-	return ctrl.Result{}, r.saveCondition(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, status.Reasonf(v1alpha1.ReasonAwaitingDecision,
-		"compare %s with the screen of the machine, then approve or deny", request.Spec.VerificationCode))
+	return step.Continue()
 }
 
 // collectGarbage deletes a request a day after it became terminal.
-func (r *reconciler) collectGarbage(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	ended := status.EndedAt(request.Status.Conditions, v1alpha1.ConditionCompleted, request.CreationTimestamp)
+func (r *reconciler) collectGarbage(ctx context.Context, s *scope) step.Outcome {
+	if !pairingcode.RequestTerminal(s.request.Status.Phase) {
+		return step.Continue()
+	}
+	r.decisions.Forget(s.request.UID)
+	ended := status.EndedAt(s.request.Status.Conditions, v1alpha1.ConditionCompleted, s.request.CreationTimestamp)
 	if keep := ended.Add(pairingcode.Retention).Sub(r.clock.Now()); keep > 0 {
-		return ctrl.Result{RequeueAfter: keep}, nil
+		return step.Wait(keep, "the ended request is kept for a while")
 	}
-	return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, request, client.Preconditions{UID: &request.UID}))
+	return step.Fail(client.IgnoreNotFound(r.client.Delete(ctx, s.request, client.Preconditions{UID: &s.request.UID})))
 }
 
-// finish makes a request terminal with the given reason.
-func (r *reconciler) finish(ctx context.Context, request *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase, reason *status.Reason) (ctrl.Result, error) {
-	before, completed := request.DeepCopy(), metav1.ConditionFalse
-	request.Status.Phase = phase
-	switch {
-	case phase == v1alpha1.PairingRequestCompleted:
-		completed = metav1.ConditionTrue
-		r.setRequestCondition(request, v1alpha1.ConditionIssued, metav1.ConditionTrue, status.NewReason(v1alpha1.ReasonCertificateIssued, reason.Message))
-	case before.Status.Phase != v1alpha1.PairingRequestApproved:
-		r.setRequestCondition(request, v1alpha1.ConditionApproved, metav1.ConditionFalse, reason)
+// markPending marks a new request as Pending once its claims are verified.
+func (r *reconciler) markPending(ctx context.Context, s *scope) step.Outcome {
+	if s.request.Status.Phase == v1alpha1.PairingRequestPending {
+		return step.Continue()
 	}
-	return ctrl.Result{}, r.saveCondition(ctx, before, request, v1alpha1.ConditionCompleted, completed, reason)
-}
-
-func (r *reconciler) setRequestCondition(request *v1alpha1.PairingRequest, kind string, value metav1.ConditionStatus, reason *status.Reason) {
-	status.SetCondition(&request.Status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason.Reason, Message: reason.Message, ObservedGeneration: request.Generation,
-	}, r.clock.Now())
-}
-
-// saveCondition sets a condition and stores the status. If the status changed, it records an event.
-func (r *reconciler) saveCondition(ctx context.Context, before, request *v1alpha1.PairingRequest, kind string, value metav1.ConditionStatus, reason *status.Reason) error {
-	r.setRequestCondition(request, kind, value, reason)
-	saved, err := status.Save(ctx, r.client, before, request)
-	if err != nil || !saved {
-		return err
+	// While a proof is awaited, a person may already compare the key.
+	if outcome := r.check(ctx, s); !outcome.Continues() && !errors.Is(outcome.Err(), proof.ErrAwaiting) {
+		return outcome
 	}
-	ctrl.LoggerFrom(ctx).Info("request changed", "phase", request.Status.Phase, "reason", reason.Reason, "node", request.Spec.NodeName)
-	severity := corev1.EventTypeNormal
-	if request.Status.Phase == v1alpha1.PairingRequestFailed {
-		severity = corev1.EventTypeWarning
+	s.request.Status.Phase = v1alpha1.PairingRequestPending
+	if epoch, _, ok := r.proofs.Current(); ok && s.request.Spec.Decision == nil {
+		s.request.Status.PolicyEpoch = epoch.ID
 	}
-	report.Emit(r.events, request, severity, reason.Reason, "Reconcile", reason.Message)
-	return nil
+	r.announce(s, v1alpha1.ConditionApproved, metav1.ConditionUnknown, "CheckRequest", status.Reasonf(v1alpha1.ReasonAwaitingDecision,
+		"compare %s with the screen of the machine, then approve or deny", s.request.Spec.VerificationCode))
+	return step.Done()
 }

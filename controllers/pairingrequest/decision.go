@@ -6,7 +6,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -15,84 +14,79 @@ import (
 	"github.com/mooring-dev/mooring/controllers/step"
 )
 
-// decide carries out the decision about a pending request, or waits for a decision.
-func (r *reconciler) decide(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	if request.Spec.Decision == nil {
-		if stamped, err := r.stampUndecided(ctx, request); stamped || err != nil {
-			return ctrl.Result{}, err // the write is an event
-		}
-		return r.awaitDecision(ctx, request)
+// awaitDecision waits for the decision about an undecided request. It expires the request, or
+// approves it for a code or a rule.
+func (r *reconciler) awaitDecision(ctx context.Context, s *scope) step.Outcome {
+	if s.request.Spec.Decision != nil {
+		return step.Continue()
 	}
-	waiting, refused, err := r.checkDecisionProven(request)
-	switch {
-	case err != nil:
-		return ctrl.Result{}, err
-	case refused != nil:
-		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
-	case waiting != nil:
-		step.DebugWait(ctx, "the policies that guard the decision are not proven", proof.GateRetryDelay)
-		err := r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, waiting)
-		return ctrl.Result{RequeueAfter: proof.GateRetryDelay}, err
-	case request.Spec.Decision.Verdict == v1alpha1.VerdictApproved:
-		return r.approve(ctx, request)
-	default:
-		return r.finish(ctx, request, v1alpha1.PairingRequestDenied, status.NewReason(v1alpha1.ReasonDenied, verdictText("denied", request.Spec.Decision)))
-	}
+	return step.Run(ctx, s, r.stampUndecided, r.expireUndecided, r.awaitPerson, r.check, r.requireAutoApproval, r.approveForCode)
 }
 
-// awaitDecision waits for a decision: it approves for a code or a rule, or expires the request.
-func (r *reconciler) awaitDecision(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	remaining := request.Spec.ExpiresTime.Sub(r.clock.Now())
-	if remaining <= 0 {
-		return r.finish(ctx, request, v1alpha1.PairingRequestExpired, status.Reasonf(v1alpha1.ReasonRequestExpired,
-			"no decision was made until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
+func (r *reconciler) expireUndecided(_ context.Context, s *scope) step.Outcome {
+	if s.timeLeft = s.request.Spec.ExpiresTime.Sub(r.clock.Now()); s.timeLeft > 0 {
+		return step.Continue()
 	}
-	if request.Spec.Method == v1alpha1.PairingMethodPIN {
-		step.DebugWait(ctx, "a person decides about the request", remaining)
-		return ctrl.Result{RequeueAfter: remaining}, nil
+	r.finish(s, v1alpha1.PairingRequestExpired, status.Reasonf(v1alpha1.ReasonRequestExpired,
+		"no decision was made until %s: pair the machine again with a new code", s.request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
+	return step.Done()
+}
+
+// awaitPerson waits for a person, who decides about every request with a PIN.
+func (r *reconciler) awaitPerson(_ context.Context, s *scope) step.Outcome {
+	if s.request.Spec.Method != v1alpha1.PairingMethodPIN {
+		return step.Continue()
 	}
-	code, refused, err := r.check(ctx, request)
+	return step.Wait(s.timeLeft, "a person decides about the request")
+}
+
+// requireAutoApproval waits unless the code of a request may approve it now.
+func (r *reconciler) requireAutoApproval(_ context.Context, s *scope) step.Outcome {
 	epoch, _, inForce := r.proofs.Current()
-	proven := inForce && r.gate.Check() == nil
 	switch {
-	case err != nil:
-		return ctrl.Result{}, err
-	case refused != nil:
-		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
-	case !code.Spec.AutoApprove:
-		step.DebugWait(ctx, "a person decides about the request", remaining)
-		return ctrl.Result{RequeueAfter: remaining}, nil
-	case !proven:
-		step.DebugWait(ctx, "the admission policies are not proven", min(remaining, proof.GateRetryDelay))
-		return ctrl.Result{RequeueAfter: min(remaining, proof.GateRetryDelay)}, nil
-	case request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeInEpoch(code, epoch):
-		return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown,
-			status.Reasonf(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was open while the admission policies were not proven, so it does not approve by itself: "+
-				"compare %s with the screen of the machine, then approve or deny (verb approve on pairingrequests)", code.Name, request.Spec.VerificationCode))
+	case !s.code.Spec.AutoApprove:
+		return step.Wait(s.timeLeft, "a person decides about the request")
+	case !inForce || r.gate.Check() != nil:
+		return step.Wait(min(s.timeLeft, proof.GateRetryDelay), "the admission policies are not proven")
+	case s.request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeInEpoch(s.code, epoch):
+		r.announce(s, v1alpha1.ConditionApproved, metav1.ConditionUnknown, "AwaitDecision", status.Reasonf(v1alpha1.ErrorPolicyUnproven,
+			"PairingCode %q was open while the admission policies were not proven, so it does not approve by itself: "+
+				"compare %s with the screen of the machine, then approve or deny (verb approve on pairingrequests)", s.code.Name, s.request.Spec.VerificationCode))
+		return step.Wait(s.timeLeft, "a person decides about the request")
+	default:
+		return step.Continue()
 	}
-	return ctrl.Result{}, r.approveForCode(ctx, request, code)
 }
 
 // approveForCode records the decision that the issuer of the code made in advance. It is recorded
 // like any other decision, and carried out by the next reconcile.
-func (r *reconciler) approveForCode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) error {
-	before := request.DeepCopy()
+func (r *reconciler) approveForCode(ctx context.Context, s *scope) step.Outcome {
+	request := s.request.DeepCopy()
 	request.Spec.Decision = &v1alpha1.PairingDecision{
 		Verdict: v1alpha1.VerdictApproved,
-		Reason:  fmt.Sprintf("PairingCode %q approves by itself", code.Name),
+		Reason:  fmt.Sprintf("PairingCode %q approves by itself", s.code.Name),
 	}
 	if request.Spec.Method == v1alpha1.PairingMethodServiceAccount {
-		request.Spec.Decision.Reason = accountReason(request, code)
+		request.Spec.Decision.Reason = accountReason(request, s.code)
 	}
-	if issuer := code.Spec.IssuedBy; issuer != "" && len(issuer) <= maxIssuerInReason {
+	if issuer := s.code.Spec.IssuedBy; issuer != "" && len(issuer) <= maxIssuerInReason {
 		request.Spec.Decision.Reason += ", issued by " + issuer
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	patch := client.MergeFromWithOptions(s.request, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, request, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
-		return fmt.Errorf("approve request %s/%s for its code: %w", request.Namespace, request.Name, err)
+		return step.Fail(fmt.Errorf("approve request %s/%s for its code: %w", request.Namespace, request.Name, err))
 	}
 	r.decisions.Since(request.UID, proof.OwnDecision, time.Time{}) // the controller's own write needs no proof
-	return nil
+	return step.Done()
+}
+
+// deny carries out the denial of a request.
+func (r *reconciler) deny(_ context.Context, s *scope) step.Outcome {
+	if s.request.Spec.Decision.Verdict == v1alpha1.VerdictApproved {
+		return step.Continue()
+	}
+	r.finish(s, v1alpha1.PairingRequestDenied, status.NewReason(v1alpha1.ReasonDenied, verdictText("denied", s.request.Spec.Decision)))
+	return step.Done()
 }
 
 // maxIssuerInReason keeps a reason within its 1024 characters; the spec has the whole name.

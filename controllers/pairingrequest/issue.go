@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -32,25 +31,29 @@ const controllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":"
 
 // awaitCertificate waits for the first certificate of an approved machine and completes or fails
 // the request.
-func (r *reconciler) awaitCertificate(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	node, err := r.nodeOf(ctx, request)
+func (r *reconciler) awaitCertificate(ctx context.Context, s *scope) step.Outcome {
+	if s.request.Status.Phase != v1alpha1.PairingRequestApproved {
+		return step.Continue()
+	}
+	node, err := r.nodeOf(ctx, s.request)
 	if err != nil {
-		return ctrl.Result{}, err
+		return step.Fail(err)
 	}
-	if !isNodeOfRequest(node, request) {
-		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, status.Reasonf(v1alpha1.ErrorNodeDeleted,
-			"Node %q was deleted or given to another machine: pair this one again", request.Spec.NodeName))
+	if !isNodeOfRequest(node, s.request) {
+		return step.Refuse(status.Reasonf(v1alpha1.ErrorNodeDeleted,
+			"Node %q was deleted or given to another machine: pair this one again", s.request.Spec.NodeName))
 	}
-	progress := issueProgress(node, request)
+	progress := issueProgress(node, s.request)
 	if progress.Reason == v1alpha1.ReasonCompleted {
-		return r.finish(ctx, request, v1alpha1.PairingRequestCompleted, progress)
+		r.finish(s, v1alpha1.PairingRequestCompleted, progress)
+		return step.Done()
 	}
-	remaining := collectDeadline(request, node).Sub(r.clock.Now())
+	remaining := collectDeadline(s.request, node).Sub(r.clock.Now())
 	if remaining <= 0 {
-		return r.failUncollected(ctx, request, node)
+		return r.failUncollected(ctx, node)
 	}
-	step.DebugWait(ctx, "the machine has not fetched its certificate", remaining)
-	return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
+	r.announce(s, v1alpha1.ConditionIssued, metav1.ConditionFalse, "AwaitCertificate", progress)
+	return step.Wait(remaining, "the machine has not fetched its certificate")
 }
 
 // nodeOf returns the Node of an approved request. It uses the cached Node while time is left: its
@@ -92,14 +95,14 @@ func isForKey(certRequest *v1alpha1.NodeCertificateRequest, key string) bool {
 // never had a certificate stands for no machine, and the same machine needs its name when it is
 // invited again. The Node is deleted first, so that a crash in between leaves a request that still
 // ends. A Node that was taken over, or that was revoked, stays.
-func (r *reconciler) failUncollected(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
+func (r *reconciler) failUncollected(ctx context.Context, node *v1alpha1.Node) step.Outcome {
 	if len(node.Status.CertificateHistory) == 0 && node.Spec.DesiredState != v1alpha1.NodeRevoked {
 		preconditions := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
 		if err := r.client.Delete(ctx, node, preconditions); client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, fmt.Errorf("remove node %q, which never had a certificate: %w", node.Name, err)
+			return step.Fail(fmt.Errorf("remove node %q, which never had a certificate: %w", node.Name, err))
 		}
 	}
-	return r.finish(ctx, request, v1alpha1.PairingRequestFailed, status.Reasonf(v1alpha1.ReasonNotCollected,
+	return step.Refuse(status.Reasonf(v1alpha1.ReasonNotCollected,
 		"approved, but the machine did not fetch its certificate within %d h: pair it again with a new code", int(collectTimeout.Hours())))
 }
 

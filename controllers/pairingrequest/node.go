@@ -6,39 +6,28 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/controllers/proof"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // approve creates the Node of an approved request, or gives an existing Node its new key. It then
 // publishes the identity for which the machine may request a certificate.
-func (r *reconciler) approve(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	node, err := r.liveNode(ctx, request)
-	if err != nil {
-		return ctrl.Result{}, err
+func (r *reconciler) approve(ctx context.Context, s *scope) step.Outcome {
+	var err error
+	if s.node, err = r.liveNode(ctx, s.request); err != nil {
+		return step.Fail(err)
 	}
-	if !isNodeOfRequest(node, request) {
-		code, refused, err := r.check(ctx, request)
-		if err == nil && refused == nil {
-			var retry bool
-			retry, refused, err = r.createOrTakeOver(ctx, request, code, node)
-			if retry {
-				return ctrl.Result{RequeueAfter: proof.GateRetryDelay}, err
-			}
-		}
-		if err != nil {
-			return ctrl.Result{}, err
-		}
-		if refused != nil {
-			return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
+	if !isNodeOfRequest(s.node, s.request) {
+		outcome := step.Run(ctx, s, r.check, r.findConflictingNode, r.createNode, r.takeOver)
+		if !outcome.Continues() {
+			return outcome
 		}
 	}
-	return ctrl.Result{}, r.publishIdentity(ctx, request)
+	return r.publishIdentity(s)
 }
 
 // isNodeOfRequest reports whether a Node was created or re-keyed for this request.
@@ -58,50 +47,55 @@ func (r *reconciler) liveNode(ctx context.Context, request *v1alpha1.PairingRequ
 	return node, nil
 }
 
-// createOrTakeOver creates the Node or takes it over. retry means that an old Node is still being
-// deleted.
-func (r *reconciler) createOrTakeOver(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (retry bool, refused *status.Reason, err error) {
-	retry, refused, err = r.findConflictingNode(ctx, request)
-	if retry || refused != nil || err != nil {
-		return retry, refused, err
+// createNode creates the Node of a request if its name is free.
+func (r *reconciler) createNode(ctx context.Context, s *scope) step.Outcome {
+	if s.node != nil {
+		return step.Continue()
 	}
+	node := newNode(s.request, s.code)
+	err := r.client.Create(ctx, node, client.FieldOwner(v1alpha1.FieldManagerController))
 	switch {
-	case existing == nil:
-		node := newNode(request, code)
-		if err := r.client.Create(ctx, node, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
-			if apierrors.IsAlreadyExists(err) {
-				return true, nil, nil
-			}
-			return false, nil, fmt.Errorf("create node %q: %w", request.Spec.NodeName, err)
-		}
-		r.specs.MarkWritten(node)
-		return false, nil, nil
-	case terminating(existing, request):
-		return true, nil, nil
+	case apierrors.IsAlreadyExists(err):
+		return awaitTermination()
+	case err != nil:
+		return step.Fail(fmt.Errorf("create node %q: %w", s.request.Spec.NodeName, err))
 	}
-	if refused := checkTakeover(existing, code); refused != nil {
-		return false, refused, nil
+	r.specs.MarkWritten(node)
+	s.node = node
+	return step.Continue()
+}
+
+// takeOver gives an existing Node the key of the request. The Node keeps capabilityPolicy, which
+// therefore must be proven; the keys are replaced.
+func (r *reconciler) takeOver(ctx context.Context, s *scope) step.Outcome {
+	node, request := s.node, s.request
+	switch {
+	case isNodeOfRequest(node, request):
+		return step.Continue() // createNode made it
+	case terminating(node, request):
+		return awaitTermination()
 	}
-	// The takeover inherits capabilityPolicy, which therefore must be proven; the keys are
-	// replaced.
-	if proven, err := r.specs.PolicyProven(existing); err != nil {
-		return false, nil, err
+	if refused := checkTakeover(node, s.code); refused != nil {
+		return step.Refuse(refused)
+	}
+	if proven, err := r.specs.PolicyProven(node); err != nil {
+		return step.Fail(err)
 	} else if !proven {
-		return false, status.Reasonf(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: resolve that first, then pair again with a new code",
-			existing.Name, v1alpha1.ConditionSpecUnproven), nil
+		return step.Refuse(status.Reasonf(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: resolve that first, then pair again with a new code",
+			node.Name, v1alpha1.ConditionSpecUnproven))
 	}
-	before := existing.DeepCopy()
-	existing.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
-	existing.Spec.NextPublicKeySHA256 = ""
-	existing.Spec.PairingRequestUID = string(request.UID)
-	existing.Spec.ServiceAccount = request.Spec.ServiceAccount
-	existing.Spec.CapabilityPolicy.Allow = inheritedCapabilities(existing.Spec.CapabilityPolicy.Allow, request.Spec, code.Spec)
+	before := node.DeepCopy()
+	node.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
+	node.Spec.NextPublicKeySHA256 = ""
+	node.Spec.PairingRequestUID = string(request.UID)
+	node.Spec.ServiceAccount = request.Spec.ServiceAccount
+	node.Spec.CapabilityPolicy.Allow = inheritedCapabilities(node.Spec.CapabilityPolicy.Allow, request.Spec, s.code.Spec)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
-		return false, nil, fmt.Errorf("give node %q its new key: %w", existing.Name, err)
+	if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return step.Fail(fmt.Errorf("give node %q its new key: %w", node.Name, err))
 	}
-	r.specs.MarkWritten(existing)
-	return false, nil, nil
+	r.specs.MarkWritten(node)
+	return step.Continue()
 }
 
 // checkTakeover checks whether a machine may take the name of an existing Node.
@@ -138,17 +132,18 @@ func newNode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1al
 }
 
 // publishIdentity writes the identity of the machine to the status of its request.
-func (r *reconciler) publishIdentity(ctx context.Context, request *v1alpha1.PairingRequest) error {
+func (r *reconciler) publishIdentity(s *scope) step.Outcome {
+	request := s.request
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: request.Namespace, Node: request.Spec.NodeName}
 	if err := id.Validate(); err != nil {
-		return fmt.Errorf("publish the identity of request %s/%s: %w", request.Namespace, request.Name, err)
+		return step.Fail(fmt.Errorf("publish the identity of request %s/%s: %w", request.Namespace, request.Name, err))
 	}
-	before := request.DeepCopy()
 	request.Status.Phase = v1alpha1.PairingRequestApproved
 	request.Status.SPIFFEID = id.URI()
 	request.Status.NodeName = request.Spec.NodeName
-	r.setRequestCondition(request, v1alpha1.ConditionIssued, metav1.ConditionFalse,
-		status.Reasonf(v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"))
-	return r.saveCondition(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionTrue,
+	r.setCondition(s, v1alpha1.ConditionIssued, metav1.ConditionFalse,
+		status.NewReason(v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"))
+	r.announce(s, v1alpha1.ConditionApproved, metav1.ConditionTrue, "ApproveRequest",
 		status.NewReason(approvalReason(request), verdictText("approved", request.Spec.Decision)))
+	return step.Done()
 }

@@ -4,44 +4,50 @@ import (
 	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers/proof"
 	"github.com/mooring-dev/mooring/controllers/status"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// checkDecisionProven decides whether a decision may be carried out. The request must have been
-// seen undecided in the Epoch in force, and the policies must have been proven after the decision
-// was seen: then they checked its author. No field that an author could set takes part.
-func (r *reconciler) checkDecisionProven(request *v1alpha1.PairingRequest) (waiting, refused *status.Reason, err error) {
+// requireProof lets a decision be carried out only if it is proven. The request must have been seen
+// undecided in the Epoch in force, and the policies must have been proven after the decision was
+// seen: then they checked its author. No field that an author could set takes part.
+func (r *reconciler) requireProof(_ context.Context, s *scope) step.Outcome {
+	request := s.request
 	epoch, first, ok := r.proofs.Current()
 	switch {
 	case r.proofs.Failing(), ok && request.Status.PolicyEpoch != epoch.ID && !(first && request.Status.PolicyEpoch == ""):
-		return nil, status.Reasonf(v1alpha1.ErrorPolicyUnproven,
+		return step.Refuse(status.Reasonf(v1alpha1.ErrorPolicyUnproven,
 			"decided while the admission policies were not proven, so nothing shows that %q had the verb approve on pairingrequests: pair the machine again with a new code",
-			request.Spec.Decision.By), nil
+			request.Spec.Decision.By))
 	case r.decisions.IsOwnDecision(request.UID):
 	case !ok || !r.proofs.ProvenAfter(r.decisions.Since(request.UID, "decided", r.clock.Now())):
 		if gateErr := r.gate.Check(); gateErr != nil {
 			break
 		}
-		return nil, nil, proof.ErrAwaiting
+		return step.Fail(proof.ErrAwaiting)
 	}
 	if gateErr := r.gate.Check(); gateErr != nil {
-		return status.Reasonf(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", proof.GateReason(gateErr)), nil, nil
+		r.announce(s, v1alpha1.ConditionApproved, metav1.ConditionUnknown, "AwaitProof",
+			status.Reasonf(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", proof.GateReason(gateErr)))
+		return step.Wait(proof.GateRetryDelay, "the policies that guard the decision are not proven")
 	}
-	return nil, nil, nil
+	return step.Continue()
 }
 
-// stampUndecided records in the status that the request is undecided in the Epoch in force.
-func (r *reconciler) stampUndecided(ctx context.Context, request *v1alpha1.PairingRequest) (stamped bool, err error) {
+// stampUndecided records in the status that the request is undecided in the Epoch in force. The
+// write is an event.
+func (r *reconciler) stampUndecided(_ context.Context, s *scope) step.Outcome {
 	epoch, _, ok := r.proofs.Current()
-	if !ok || request.Spec.Decision != nil || request.Status.PolicyEpoch == epoch.ID {
-		return false, nil
+	if !ok || s.request.Spec.Decision != nil || s.request.Status.PolicyEpoch == epoch.ID {
+		return step.Continue()
 	}
-	before := request.DeepCopy()
-	request.Status.PolicyEpoch = epoch.ID
-	return status.Save(ctx, r.client, before, request)
+	s.request.Status.PolicyEpoch = epoch.ID
+	return step.Done()
 }
 
 // stampAllUndecided stamps the undecided requests for an Epoch that begins, before its gates open.
@@ -54,7 +60,9 @@ func (r *reconciler) stampAllUndecided(ctx context.Context) error {
 		if list.Items[i].Status.Phase != v1alpha1.PairingRequestPending {
 			continue
 		}
-		if _, err := r.stampUndecided(ctx, &list.Items[i]); err != nil {
+		s := newScope(&list.Items[i])
+		r.stampUndecided(ctx, s)
+		if err := r.writeStatus(ctx, s); err != nil {
 			return err // on a conflict the request may be decided, and the next try reads it again
 		}
 	}

@@ -46,18 +46,18 @@ func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 				proofs.Epoch.Until = start.Add(time.Second)
 			}
 			r := &reconciler{proofs: proofs, gate: &fakeGate{test.gate}, clock: clock}
-			waiting, refusal, err := r.checkDecisionProven(&v1alpha1.PairingRequest{
+			outcome := r.requireProof(t.Context(), newScope(&v1alpha1.PairingRequest{
 				ObjectMeta: metav1.ObjectMeta{UID: types.UID("u")},
 				Spec:       v1alpha1.PairingRequestSpec{Decision: &v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: "ada"}},
 				Status:     v1alpha1.PairingRequestStatus{PolicyEpoch: test.epoch},
-			})
+			}))
 			got := carriedOut
 			switch {
-			case errors.Is(err, proof.ErrAwaiting):
+			case errors.Is(outcome.Err(), proof.ErrAwaiting):
 				got = unproven
-			case refusal != nil:
+			case outcome.Refusal() != nil:
 				got = refused
-			case waiting != nil:
+			case !outcome.Continues():
 				got = waits
 			}
 			if got != test.want {
@@ -70,12 +70,13 @@ func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 func TestTheMessageAboutAnUnprovenDecisionNamesTheRightAndTheWayOut(t *testing.T) {
 	proofs := &fakeproofs.Proofs{Epoch: policy.Epoch{ID: "now", Until: start}, OK: true}
 	r := &reconciler{proofs: proofs, gate: &fakeGate{}, clock: testingclock.NewFakeClock(start)}
-	_, refused, err := r.checkDecisionProven(&v1alpha1.PairingRequest{
+	outcome := r.requireProof(t.Context(), newScope(&v1alpha1.PairingRequest{
 		Spec:   v1alpha1.PairingRequestSpec{Decision: &v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: "ada"}},
 		Status: v1alpha1.PairingRequestStatus{PolicyEpoch: "before"},
-	})
-	if err != nil || refused == nil || refused.Reason != v1alpha1.ErrorPolicyUnproven {
-		t.Fatalf("refused for %+v, %v, want %s", refused, err, v1alpha1.ErrorPolicyUnproven)
+	}))
+	refused := outcome.Refusal()
+	if refused == nil || refused.Reason != v1alpha1.ErrorPolicyUnproven {
+		t.Fatalf("refused for %+v, want %s", refused, v1alpha1.ErrorPolicyUnproven)
 	}
 	for _, want := range []string{`"ada" had the verb approve on pairingrequests`, "while the admission policies were not proven", "pair the machine again with a new code"} {
 		if !strings.Contains(refused.Message, want) {
