@@ -137,7 +137,7 @@ func TestAPostponedReconcileKeepsTheBackOff(t *testing.T) {
 	postponed := b.failures[failingCode]
 	failed = nil
 	b.reconciler = reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
-		return ctrl.Result{}, step.Postpone(time.Second)
+		return ctrl.Result{}, &step.PostponedError{After: time.Second}
 	})
 	result, err := b.Reconcile(t.Context(), failingCode)
 	if err != nil || result.RequeueAfter != time.Second || b.failures[failingCode] != postponed || len(log.resolved) != 0 {

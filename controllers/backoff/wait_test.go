@@ -17,7 +17,7 @@ import (
 
 func TestADecisionToWaitIsLoggedAtDebugOnly(t *testing.T) {
 	waits := reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
-		return ctrl.Result{}, step.Postpone(time.Minute)
+		return ctrl.Result{}, &step.PostponedError{After: time.Minute}
 	})
 	for level, logged := range map[slog.Level]bool{slog.LevelDebug: true, slog.LevelInfo: false} {
 		lines := &bytes.Buffer{}

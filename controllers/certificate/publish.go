@@ -106,7 +106,7 @@ func (r *reconciler) updateStatus(ctx context.Context, node *v1alpha1.Node, answ
 
 	previous := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
 	if wait := nodestatus.InitialGrace(node, r.clock.Now()); wait > 0 && previous == nil && answer == nil && problem == nil {
-		return ctrl.Result{}, step.Postpone(wait) // do not report "no certificate" during the initial grace period
+		return ctrl.Result{}, &step.PostponedError{After: wait} // do not report "no certificate" during the initial grace period
 	}
 	if answer != nil || previous == nil || *previous != condition || node.Status.CertificateExpires != expires {
 		if err := status.ApplyToNode(ctx, r.client, node, v1alpha1.FieldManagerIssuance, next); err != nil {

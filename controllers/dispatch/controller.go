@@ -119,70 +119,59 @@ func (r *reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	if err := r.client.Get(ctx, key.NamespacedName, d); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	switch {
-	case !d.DeletionTimestamp.IsZero():
+	if !d.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
-	case dispatch.Finished(d.Status):
-		return r.deleteExpired(ctx, d)
-	default:
-		return r.settle(ctx, d)
 	}
+	return step.Run(ctx, d, r.deleteExpired, r.settle).Result(ctx)
 }
 
 // deleteExpired deletes a finished dispatch when its retention is over.
-func (r *reconciler) deleteExpired(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
+func (r *reconciler) deleteExpired(ctx context.Context, d *v1alpha1.CapabilityDispatch) step.Outcome {
+	if !dispatch.Finished(d.Status) {
+		return step.Continue()
+	}
 	at, ok := dispatch.DeletionTime(d, r.retention)
 	if !ok {
-		return ctrl.Result{}, nil
+		return step.Done()
 	}
 	if remaining := at.Sub(r.clock.Now()); remaining > 0 {
-		step.DebugWait(ctx, "the retention of the dispatch is not over", remaining)
-		return ctrl.Result{RequeueAfter: remaining}, nil
+		return step.Wait(remaining, "the retention of the dispatch is not over")
 	}
 	// The resource version is a precondition too: a user may have extended the TTL.
 	err := r.client.Delete(ctx, d, client.Preconditions{UID: &d.UID, ResourceVersion: &d.ResourceVersion})
 	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("delete dispatch %q: %w", d.Name, err)
+		return step.Fail(fmt.Errorf("delete dispatch %q: %w", d.Name, err))
 	}
-	return ctrl.Result{}, nil
+	return step.Done()
 }
 
 // settle decides twice. The first decision uses the cache, which is nearly always enough to wait.
 // The decision before a write uses a Node that was read after the dispatch, which the proofs
 // require.
-func (r *reconciler) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
+func (r *reconciler) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) step.Outcome {
 	now := r.clock.Now()
-	node, err := nodeOf(ctx, r.client, d)
-	if err != nil {
-		return ctrl.Result{}, err
+	var settled *v1alpha1.CapabilityDispatchStatus
+	for _, reader := range []client.Reader{r.client, r.live} {
+		node, err := nodeOf(ctx, reader, d)
+		if err != nil {
+			return step.Fail(err)
+		}
+		facts := dispatch.FactsOf(node)
+		verdict, err := r.decide(ctx, d, facts, now)
+		switch {
+		case err != nil:
+			return step.Fail(err)
+		case verdict.Status == nil:
+			return step.Wait(verdict.RequeueAfter, dispatchWaitReason(d, facts))
+		}
+		settled = verdict.Status
 	}
-	verdict, err := r.decide(ctx, d, dispatch.FactsOf(node), now)
-	if err != nil || verdict.Status == nil {
-		r.debugUnsettled(ctx, d, dispatch.FactsOf(node), verdict, err)
-		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
-	}
-	if node, err = nodeOf(ctx, r.live, d); err != nil {
-		return ctrl.Result{}, err
-	}
-	verdict, err = r.decide(ctx, d, dispatch.FactsOf(node), now)
-	if err != nil || verdict.Status == nil {
-		r.debugUnsettled(ctx, d, dispatch.FactsOf(node), verdict, err)
-		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
-	}
-	d.Status = dispatch.OrderTimes(d, *verdict.Status)
+	d.Status = dispatch.OrderTimes(d, *settled)
 	if err := r.client.Status().Update(ctx, d, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("settle dispatch %q: %w", d.Name, err))
+		return step.End(client.IgnoreNotFound(fmt.Errorf("settle dispatch %q: %w", d.Name, err)))
 	}
 	ctrl.LoggerFrom(ctx).Info("dispatch settled", "node", d.Spec.NodeName, "phase", d.Status.Phase, "execution", d.Status.Execution, "code", d.Status.Error.Code)
-	return ctrl.Result{}, nil
-}
-
-// debugUnsettled writes a debug line about a dispatch that stays as it is; an error is reported by
-// the back-off.
-func (r *reconciler) debugUnsettled(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, verdict dispatch.LeaderVerdict, err error) {
-	if err == nil {
-		step.DebugWait(ctx, dispatchWaitReason(d, facts), verdict.RequeueAfter)
-	}
+	return step.Done()
 }
 
 // decide adds to the pure verdict the state of other objects: unproven policies and full queues.

@@ -116,20 +116,19 @@ func (r *reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	if err := r.client.Get(ctx, key.NamespacedName, node); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	switch {
-	case !node.DeletionTimestamp.IsZero():
-		return r.finalize(ctx, node)
-	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
-		return ctrl.Result{}, r.setFinalizer(ctx, node, true) // the write is an event
-	case r.revocationRequested(ctx, node):
-		return ctrl.Result{}, r.revokeOnRequest(ctx, node) // the write is an event
-	default:
-		return r.updateStatus(ctx, node)
+	return step.Run(ctx, node, r.finalize, r.addFinalizer, r.revokeOnRequest, r.updateStatus).Result(ctx)
+}
+
+// addFinalizer adds the finalizer of a Node. The write is an event.
+func (r *reconciler) addFinalizer(ctx context.Context, node *v1alpha1.Node) step.Outcome {
+	if controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) {
+		return step.Continue()
 	}
+	return step.End(r.setFinalizer(ctx, node, true))
 }
 
 // updateStatus updates the status within the write budget.
-func (r *reconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
+func (r *reconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) step.Outcome {
 	view := nodestatus.NewView(node, r.clock.Now(), r.staleAfter)
 	record, awaitingProof := r.specs.Evaluate(node)
 	view.FillProvenSpec(node, record, r.clock.Now())
@@ -138,45 +137,47 @@ func (r *reconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) (ctr
 	}
 	if !nodestatus.UpToDate(node.Status, view.Status) {
 		if wait := nodestatus.InitialGrace(node, r.clock.Now()); wait > 0 && (record == nil || record.UnprovenKeysSHA256+record.UnprovenCapabilityPolicySHA256 == "") {
-			return ctrl.Result{}, step.Postpone(wait)
+			return step.Postpone(wait)
 		}
 		if wait := r.budget.Take(); wait > 0 {
-			return ctrl.Result{}, step.Postpone(wait)
+			return step.Postpone(wait)
 		}
 		if err := status.ApplyToNode(ctx, r.client, node, v1alpha1.FieldManagerController, view.Status); err != nil {
-			return ctrl.Result{}, err
+			return step.Fail(err)
 		}
 		ctrl.LoggerFrom(ctx).Info("node changed", "trust", view.Status.Trust, "presence", view.Status.Presence)
 	}
-	step.DebugWait(ctx, "the status of the node is up to date", view.RequeueAfter)
-	return ctrl.Result{RequeueAfter: view.RequeueAfter}, nil
+	return step.Wait(view.RequeueAfter, "the status of the node is up to date")
 }
 
 // finalize removes the finalizer of a deleted Node once its session has ended and all its
 // dispatches are finished. Gateways cut the session of a deleted Node; the dispatch controller then
 // settles. The cache suffices to wait, but the last check before the removal reads live: a lagging
 // cache may lack the newest dispatches.
-func (r *reconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
+func (r *reconciler) finalize(ctx context.Context, node *v1alpha1.Node) step.Outcome {
+	if node.DeletionTimestamp.IsZero() {
+		return step.Continue()
+	}
 	if !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) || dispatch.SessionOf(node).Live() {
-		step.DebugWait(ctx, "the deleted node has a live session or no finalizer", 0)
-		return ctrl.Result{}, nil // an event of the Node follows
+		return step.Wait(0, "the deleted node has a live session or no finalizer") // an event of the Node follows
 	}
 	key := client.ObjectKeyFromObject(node)
 	unfinished, err := index.Unfinished(ctx, r.client, key)
 	if err != nil {
-		return ctrl.Result{}, err
+		return step.Fail(err)
 	}
 	if len(unfinished) > 0 {
-		step.DebugWait(ctx, "the deleted node has unfinished dispatches", 0)
-		return ctrl.Result{}, nil // an event of a dispatch follows
+		return step.Wait(0, "the deleted node has unfinished dispatches") // an event of a dispatch follows
 	}
 	hasOpen, err := index.HasUnfinished(ctx, r.live, key)
-	if err != nil || hasOpen {
-		step.DebugWait(ctx, "the deleted node may have unfinished dispatches", backoff.CacheRetryDelay)
-		return ctrl.Result{RequeueAfter: backoff.CacheRetryDelay}, err
+	switch {
+	case err != nil:
+		return step.Fail(err)
+	case hasOpen:
+		return step.Wait(backoff.CacheRetryDelay, "the deleted node may have unfinished dispatches")
 	}
 	r.specs.Forget(node.UID)
-	return ctrl.Result{}, r.setFinalizer(ctx, node, false)
+	return step.End(r.setFinalizer(ctx, node, false))
 }
 
 func (r *reconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, present bool) error {

@@ -56,7 +56,7 @@ func TestADeletedNodeWaitsForItsSessionAndItsDispatches(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "box", Finalizers: []string{v1alpha1.FinalizerNode}, DeletionTimestamp: at(0)},
 				Status:     v1alpha1.NodeStatus{SessionStartedTime: test.started, SessionEndedTime: test.ended},
 			}
-			if _, err := r.finalize(t.Context(), node); err != nil {
+			if err := r.finalize(t.Context(), node).Err(); err != nil {
 				t.Fatal(err)
 			}
 			if goes := cache.writes == 1; goes != test.goes {

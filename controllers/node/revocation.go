@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers/step"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -44,13 +45,17 @@ func (r *reconciler) revocationRequested(ctx context.Context, node *v1alpha1.Nod
 	return true
 }
 
-func (r *reconciler) revokeOnRequest(ctx context.Context, node *v1alpha1.Node) error {
+// revokeOnRequest revokes a Node whose machine requests it. The write is an event.
+func (r *reconciler) revokeOnRequest(ctx context.Context, node *v1alpha1.Node) step.Outcome {
+	if !r.revocationRequested(ctx, node) {
+		return step.Continue()
+	}
 	before := node.DeepCopy()
 	node.Spec.DesiredState, node.Spec.RevocationReason = v1alpha1.NodeRevoked, node.Status.RevocationRequest.Reason
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, node, patch); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("revoke node %q on request of its machine: %w", node.Name, err)
+		return step.Fail(fmt.Errorf("revoke node %q on request of its machine: %w", node.Name, err))
 	}
 	ctrl.LoggerFrom(ctx).Info("node revoked on request of its machine")
-	return nil
+	return step.Done()
 }

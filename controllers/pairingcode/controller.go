@@ -198,7 +198,7 @@ func (r *reconciler) reportPending(ctx context.Context, code *v1alpha1.PairingCo
 	}
 	before := code.DeepCopy()
 	r.setReady(code, metav1.ConditionFalse, v1alpha1.ReasonSecretsPending, notYet.message)
-	if err := r.saveWithEvent(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
+	if err := r.saveWithEvent(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, "CreateSecrets", notYet.message); err != nil {
 		return ctrl.Result{}, err
 	}
 	requeueAfter := notYet.requeueAfter
@@ -213,7 +213,7 @@ func (r *reconciler) reportPending(ctx context.Context, code *v1alpha1.PairingCo
 func (r *reconciler) activate(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) error {
 	before := code.DeepCopy()
 	message := r.setActive(code, lookupID)
-	return r.saveWithEvent(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
+	return r.saveWithEvent(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, "OpenCode", message)
 }
 
 // setActive sets the status of an open code, and returns the message for users.
@@ -265,7 +265,7 @@ func (r *reconciler) terminate(ctx context.Context, code *v1alpha1.PairingCode, 
 	if verdict.phase == v1alpha1.PairingCodeBurnt {
 		kind = corev1.EventTypeWarning
 	}
-	return ctrl.Result{}, r.saveWithEvent(ctx, before, code, kind, verdict.reason, verdict.message)
+	return ctrl.Result{}, r.saveWithEvent(ctx, before, code, kind, verdict.reason, "EndCode", verdict.message)
 }
 
 func (r *reconciler) setReady(code *v1alpha1.PairingCode, ready metav1.ConditionStatus, reason, message string) {
@@ -275,12 +275,12 @@ func (r *reconciler) setReady(code *v1alpha1.PairingCode, ready metav1.Condition
 }
 
 // saveWithEvent stores the status, then records an event.
-func (r *reconciler) saveWithEvent(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) error {
+func (r *reconciler) saveWithEvent(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, action, message string) error {
 	saved, err := status.Save(ctx, r.client, before, code)
 	if err != nil || !saved {
 		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("code changed", "phase", code.Status.Phase, "reason", reason)
-	report.Emit(r.events, code, kind, reason, "Reconcile", message)
+	report.Emit(r.events, code, kind, reason, action, message)
 	return nil
 }

@@ -169,7 +169,7 @@ func (r *reconciler) collectGarbage(ctx context.Context, s *scope) step.Outcome 
 	if keep := ended.Add(pairingcode.Retention).Sub(r.clock.Now()); keep > 0 {
 		return step.Wait(keep, "the ended request is kept for a while")
 	}
-	return step.Fail(client.IgnoreNotFound(r.client.Delete(ctx, s.request, client.Preconditions{UID: &s.request.UID})))
+	return step.End(client.IgnoreNotFound(r.client.Delete(ctx, s.request, client.Preconditions{UID: &s.request.UID})))
 }
 
 // markPending marks a new request as Pending once its claims are verified.

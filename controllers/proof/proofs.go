@@ -44,7 +44,7 @@ var ErrAwaiting = errors.New("the next proof of the admission policies decides")
 func Retry(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, error) {
 	if errors.Is(err, ErrAwaiting) {
 		proofs.Request()
-		return ctrl.Result{}, step.Postpone(RetryDelay)
+		return ctrl.Result{}, &step.PostponedError{After: RetryDelay}
 	}
 	return result, err
 }

@@ -48,8 +48,20 @@ func Wait(after time.Duration, why string) Outcome {
 // Refuse ends the reconcile of an object that is refused for good.
 func Refuse(reason *status.Reason) Outcome { return Outcome{ended: true, refusal: reason} }
 
-// Fail ends the reconcile with an error, which is retried; nil means Done.
+// Fail ends the reconcile with an error, which is retried.
 func Fail(err error) Outcome { return Outcome{ended: true, err: err} }
+
+// End ends the reconcile: it fails if err is not nil.
+func End(err error) Outcome {
+	if err != nil {
+		return Fail(err)
+	}
+	return Done()
+}
+
+// Postpone ends the reconcile like Wait, but leaves the back-off of the object as it is: the attempt
+// showed neither a success nor a failure.
+func Postpone(after time.Duration) Outcome { return Fail(&PostponedError{after}) }
 
 // Continues reports whether the next step runs.
 func (o Outcome) Continues() bool { return !o.ended }
@@ -88,6 +100,3 @@ func DebugWait(ctx context.Context, reason string, requeueAfter time.Duration) {
 type PostponedError struct{ After time.Duration }
 
 func (e *PostponedError) Error() string { return "postponed by " + e.After.String() }
-
-// Postpone returns the error of a reconcile that goes on after a delay.
-func Postpone(after time.Duration) error { return &PostponedError{after} }
