@@ -14,7 +14,7 @@ for file in "${files[@]}"; do
   dir=$(dirname "$file")
   # Test data and embedded files belong to the next package above them.
   while [ "$dir" != . ] && ! compgen -G "$dir/*.go" >/dev/null; do dir=$(dirname "$dir"); done
-  [ -z "${seen[$dir]:-}" ] || continue
+  if [ "$dir" = . ] || [ -n "${seen[$dir]:-}" ]; then continue; fi
   seen[$dir]=yes
   for module in ${MODULES:?set by the Makefile}; do
     case $dir/ in
@@ -25,7 +25,6 @@ for file in "${files[@]}"; do
     esac
   done
   case $dir in
-  .) ;;
   test/e2e | test/systemd) tagged+=("./$dir") ;;
   test/bench | test/cluster | test/integration/* | test/mutants) compiled+=("./$dir") ;;
   *) unit+=("./$dir") ;;
