@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestTheManagersLogHoldsNothingThatActsOnATerminal(t *testing.T) {
 		p := newProbes()
 		p.set("gate", func() error { return errors.New(text) })
 		answer := httptest.NewRecorder()
-		p.handler().ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		p.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		if problem := corpus.FindProblem(answer.Body.String()); problem != "" {
 			t.Errorf("%s: /readyz: %s", name, problem)
 		}

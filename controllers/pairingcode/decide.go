@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// retention is how long terminal codes and requests are kept for users to read.
+	// Retention is how long terminal codes and requests are kept for users to read.
 	Retention = 24 * time.Hour
 	// tryInFlightTime is how long a try may be in flight. A gateway counts a right confirmation as
 	// a try first, and gives it back when it consumes the code. A recent third try therefore proves

@@ -28,10 +28,12 @@ func NewStalledNode(mgr ctrl.Manager, clock clock.PassiveClock, controller strin
 	return newStalledReporter(mgr, clock, controller, shared, func() client.Object { return &v1alpha1.Node{} })
 }
 
+// NewStalledCode returns the backoff.Reporter for PairingCodes.
 func NewStalledCode(mgr ctrl.Manager, clock clock.PassiveClock) backoff.Reporter {
 	return newStalledReporter(mgr, clock, "pairingcode", &StalledMessages{}, func() client.Object { return &v1alpha1.PairingCode{} })
 }
 
+// NewStalledRequest returns the backoff.Reporter for PairingRequests.
 func NewStalledRequest(mgr ctrl.Manager, clock clock.PassiveClock) backoff.Reporter {
 	return newStalledReporter(mgr, clock, "pairingrequest", &StalledMessages{}, func() client.Object { return &v1alpha1.PairingRequest{} })
 }

@@ -13,13 +13,14 @@ import (
 type VerdictKind int
 
 const (
-	// VerdictDone: the dispatch is finished and needs no action.
+	// VerdictDone means that the dispatch is finished and needs no action.
 	VerdictDone VerdictKind = iota
-	// VerdictWait: the dispatch stays as it is until the Node or the dispatch changes.
+	// VerdictWait means that the dispatch stays as it is until the Node or the dispatch changes.
 	VerdictWait
-	// VerdictOffer: claim the dispatch if NeedsClaim reports true, then offer it.
+	// VerdictOffer means that the gateway claims the dispatch if NeedsClaim reports true, and then
+	// offers it.
 	VerdictOffer
-	// VerdictSettle: write Verdict.Status, which is terminal.
+	// VerdictSettle means that the gateway writes Verdict.Status, which is terminal.
 	VerdictSettle
 )
 

@@ -15,13 +15,13 @@ import (
 type Review int
 
 const (
-	// ReviewNotDue: the dispatch is recent; admission checked the right when it was created.
+	// ReviewNotDue means that the dispatch is recent: admission checked the right when it was created.
 	ReviewNotDue Review = iota
-	// ReviewMissing: the review is due and has no result yet.
+	// ReviewMissing means that the review is due and has no result yet.
 	ReviewMissing
-	// ReviewPassed: the requester may invoke the capability.
+	// ReviewPassed means that the requester may invoke the capability.
 	ReviewPassed
-	// ReviewRefused: the requester may not invoke the capability any more.
+	// ReviewRefused means that the requester may not invoke the capability any more.
 	ReviewRefused
 )
 
@@ -38,11 +38,11 @@ type Rights struct {
 type PermissionKind int
 
 const (
-	// Permitted: the dispatch may take the step.
+	// Permitted means that the dispatch may take the step.
 	Permitted PermissionKind = iota
-	// Postponed: the dispatch stays as it is until the rights change or it expires.
+	// Postponed means that the dispatch stays as it is until the rights change or it expires.
 	Postponed
-	// Withdrawn: the dispatch may never take the step and ends with Permission.Code.
+	// Withdrawn means that the dispatch may never take the step and ends with Permission.Code.
 	Withdrawn
 )
 

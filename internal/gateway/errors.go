@@ -22,7 +22,7 @@ func toStatus(log logr.Logger, method string, err error) error {
 		return nil
 	}
 	// Only an unwrapped status: for a wrapped one, status.FromError would send the whole chain.
-	if bare, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
+	if bare, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		return markGatewayStatus(bare.GRPCStatus())
 	}
 	switch {

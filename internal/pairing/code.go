@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// LookupIDLength and PINLength are the lengths in characters of the two parts of a pairing
-	// code.
+	// LookupIDLength is the length of the first part of a pairing code, in characters.
 	LookupIDLength = 6
-	PINLength      = 6
+	// PINLength is the length of the second part, in characters.
+	PINLength = 6
 
 	digits = "0123456789"
 

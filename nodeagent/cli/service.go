@@ -130,7 +130,7 @@ func checkNoOtherAgent(ctx context.Context, manager service.Manager, dir string)
 	defer cancel()
 	report, err := status.FetchReport(askCtx, store.RunPath(dir))
 	if err != nil {
-		return nil //nolint:nilerr // nobody answers
+		return nil // nobody answers
 	}
 	return fmt.Errorf("%w: process %d, which is not the service, runs with %s; end it, then: mooring-agent start", store.ErrInUse, report.PID, dir)
 }

@@ -13,10 +13,11 @@ const (
 	// is for a report, which a gateway answers at once.
 	pollTimeout   = 45 * time.Second
 	reportTimeout = 30 * time.Second
-	// MaxReportMessages and MaxReportBytes bound one report, the bytes approximately. A gateway
-	// accepts 512 KiB, and one result may have 256 KiB.
+	// MaxReportMessages bounds the messages of one report.
 	MaxReportMessages = 32
-	MaxReportBytes    = 128 << 10
+	// MaxReportBytes bounds one report approximately. A gateway accepts 512 KiB, and one result may
+	// have 256 KiB.
+	MaxReportBytes = 128 << 10
 	// maxBrokenCalls is the number of failed calls in a row that ends a polled session: the gateway
 	// or its network is gone. A call that lasted at least minHealthyCall resets the count.
 	maxBrokenCalls = 3

@@ -23,11 +23,20 @@ type applyMetadata struct {
 	ResourceVersion string    `json:"resourceVersion"`
 }
 
-// IsApplyConfiguration and the getters implement the interface of controller-runtime's Apply.
-func (a *ApplyBody) IsApplyConfiguration()  {}
-func (a *ApplyBody) GetName() *string       { return &a.Metadata.Name }
-func (a *ApplyBody) GetNamespace() *string  { return &a.Metadata.Namespace }
-func (a *ApplyBody) GetKind() *string       { return &a.Kind }
+// IsApplyConfiguration implements runtime.ApplyConfiguration, as the getters below do for
+// controller-runtime's Apply.
+func (a *ApplyBody) IsApplyConfiguration() {}
+
+// GetName returns the name of the Node.
+func (a *ApplyBody) GetName() *string { return &a.Metadata.Name }
+
+// GetNamespace returns the namespace of the Node.
+func (a *ApplyBody) GetNamespace() *string { return &a.Metadata.Namespace }
+
+// GetKind returns Node.
+func (a *ApplyBody) GetKind() *string { return &a.Kind }
+
+// GetAPIVersion returns the group and version of the API.
 func (a *ApplyBody) GetAPIVersion() *string { return &a.APIVersion }
 
 // UnmarshalJSON reads the metadata of a response and does not change the status. The sent status

@@ -32,6 +32,7 @@ var ErrTooManySchemas = errors.New("this machine declares new input schemas too 
 // and duplicate keys. One such schema would make the whole status of its Node unwritable.
 type SchemaVerdicts struct{ cache *lru.Cache }
 
+// NewSchemaVerdicts returns an empty cache.
 func NewSchemaVerdicts() *SchemaVerdicts { return &SchemaVerdicts{lru.New(maxSchemaVerdicts)} }
 
 // canStore reports whether the parser accepts compact. The parser takes a hundred times as long as

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -102,39 +102,39 @@ func checkFewWrites(t *testing.T, fleet string, mark time.Time) {
 // whether it works.
 func refuseByPolicy(t *testing.T, row refusedWrite, fleet string) (lift func()) {
 	t.Helper()
-	namespace, name, deny := fleet, "refusal-"+fleet, admissionv1.Fail
+	namespace, name, deny := fleet, "refusal-"+fleet, admissionregistrationv1.Fail
 	if row.namespace != "" {
 		namespace = row.namespace
 	}
-	rule := func(group, of string, operation admissionv1.OperationType) admissionv1.NamedRuleWithOperations {
-		return admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
-			Operations: []admissionv1.OperationType{operation},
-			Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: []string{of}},
+	rule := func(group, of string, operation admissionregistrationv1.OperationType) admissionregistrationv1.NamedRuleWithOperations {
+		return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+			Operations: []admissionregistrationv1.OperationType{operation},
+			Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: []string{of}},
 		}}
 	}
 	var reason *metav1.StatusReason
 	if row.reason != "" {
 		reason = &row.reason
 	}
-	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
 		FailurePolicy: &deny,
-		MatchConstraints: &admissionv1.MatchResources{
+		MatchConstraints: &admissionregistrationv1.MatchResources{
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
-			ResourceRules:     []admissionv1.NamedRuleWithOperations{rule(row.group, row.resource, row.operation), rule("", "configmaps", admissionv1.Create)},
+			ResourceRules:     []admissionregistrationv1.NamedRuleWithOperations{rule(row.group, row.resource, row.operation), rule("", "configmaps", admissionregistrationv1.Create)},
 		},
-		Variables: []admissionv1.Variable{
+		Variables: []admissionregistrationv1.Variable{
 			{Name: "subject", Expression: "request.operation == 'DELETE' ? oldObject : object"},
 			{Name: "probe", Expression: fmt.Sprintf("request.resource.resource == 'configmaps' && request.name == '%s'", name)},
 			{Name: "fleet", Expression: fmt.Sprintf("'%s' == '%s' || variables.subject.metadata.?labels['%s'].orValue('') == '%s' || variables.subject.metadata.name in ['%s', '%s']",
 				namespace, fleet, v1alpha1.LabelNamespace, fleet, v1alpha1.GatewayLeasePrefix+fleet, v1alpha1.TrustConfigMap)},
 			{Name: "controller", Expression: fmt.Sprintf("request.userInfo.username == 'system:serviceaccount:%s:%s'", v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)},
 		},
-		Validations: []admissionv1.Validation{{
+		Validations: []admissionregistrationv1.Validation{{
 			Expression: "!variables.probe && !(variables.controller && variables.fleet)", Message: refusalText, Reason: reason,
 		}},
 	}}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-		PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}}}
 	for _, object := range []client.Object{policy, binding} {
 		if err := shared.Client().Create(t.Context(), object); err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -40,7 +40,7 @@ func refusalWindow() time.Duration {
 // refusedWrite is a write of a controller that the API server refuses.
 type refusedWrite struct {
 	group, resource string
-	operation       admissionv1.OperationType
+	operation       admissionregistrationv1.OperationType
 	// namespace is the namespace of the object; "" means the fleet.
 	namespace string
 	// reason is the reason of the refusal; "" means Invalid, as for a policy without a reason.
@@ -56,57 +56,57 @@ type refusedWrite struct {
 }
 
 var refusedWrites = map[string]refusedWrite{
-	"finalizer of a code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Update,
+	"finalizer of a code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionregistrationv1.Update,
 		start: startCode, waitForSuccess: codeBecomesActive},
-	"record of a code": {resource: "secrets", operation: admissionv1.Create, namespace: v1alpha1.PairingNamespace,
+	"record of a code": {resource: "secrets", operation: admissionregistrationv1.Create, namespace: v1alpha1.PairingNamespace,
 		reason: metav1.StatusReasonForbidden, start: startCode, waitForSuccess: codeBecomesActive},
-	"Secret of a code": {resource: "secrets", operation: admissionv1.Create, reason: metav1.StatusReasonRequestEntityTooLarge,
+	"Secret of a code": {resource: "secrets", operation: admissionregistrationv1.Create, reason: metav1.StatusReasonRequestEntityTooLarge,
 		start: startCode, waitForSuccess: codeBecomesActive},
-	"renewed record of a code": {resource: "secrets", operation: admissionv1.Update, namespace: v1alpha1.PairingNamespace,
+	"renewed record of a code": {resource: "secrets", operation: admissionregistrationv1.Update, namespace: v1alpha1.PairingNamespace,
 		start: startHalfMadeCode, waitForSuccess: codeBecomesActive},
-	"outdated Secret of a code": {resource: "secrets", operation: admissionv1.Delete,
+	"outdated Secret of a code": {resource: "secrets", operation: admissionregistrationv1.Delete,
 		start: startHalfMadeCode, waitForSuccess: codeBecomesActive},
-	"deleted record of a code": {resource: "secrets", operation: admissionv1.Delete, namespace: v1alpha1.PairingNamespace,
+	"deleted record of a code": {resource: "secrets", operation: admissionregistrationv1.Delete, namespace: v1alpha1.PairingNamespace,
 		start: startDeletedCode, waitForSuccess: waitForObjectDeletion},
-	"status of a code": {group: v1alpha1.GroupName, resource: "pairingcodes/status", operation: admissionv1.Update, eventOnly: true,
+	"status of a code": {group: v1alpha1.GroupName, resource: "pairingcodes/status", operation: admissionregistrationv1.Update, eventOnly: true,
 		start: startCode, waitForSuccess: codeBecomesActive},
-	"old code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Delete,
+	"old code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionregistrationv1.Delete,
 		start: startOldCode, waitForSuccess: waitForObjectDeletion},
-	"decision that a code makes": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Update,
+	"decision that a code makes": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionregistrationv1.Update,
 		start: startAutoApproval, waitForSuccess: requestBecomesApproved},
-	"status of a request": {group: v1alpha1.GroupName, resource: "pairingrequests/status", operation: admissionv1.Update, eventOnly: true,
+	"status of a request": {group: v1alpha1.GroupName, resource: "pairingrequests/status", operation: admissionregistrationv1.Update, eventOnly: true,
 		start: startRequest, waitForSuccess: requestBecomesPending},
-	"old request": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Delete,
+	"old request": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionregistrationv1.Delete,
 		start: startOldRequest, waitForSuccess: waitForObjectDeletion},
-	"Node of an approved request": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Create,
+	"Node of an approved request": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionregistrationv1.Create,
 		reason: metav1.StatusReasonForbidden, start: startApproval, waitForSuccess: requestBecomesApproved},
-	"Node that a machine takes over": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
+	"Node that a machine takes over": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionregistrationv1.Update,
 		start: startTakeover, waitForSuccess: requestBecomesApproved},
-	"finalizer of a deleted Node": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
+	"finalizer of a deleted Node": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionregistrationv1.Update,
 		start: startDeletedNode, waitForSuccess: waitForObjectDeletion},
-	"Node of a machine that never came": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Delete,
+	"Node of a machine that never came": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionregistrationv1.Delete,
 		start: startAbandonedRequest, waitForSuccess: requestBecomesFailed},
-	"status of a Node": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
+	"status of a Node": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionregistrationv1.Update, eventOnly: true,
 		start: startNode, waitForSuccess: nodeIsDescribed},
-	"end of the session of a dead gateway": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
+	"end of the session of a dead gateway": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionregistrationv1.Update, eventOnly: true,
 		start: startDeadGateway, waitForSuccess: sessionEnds},
-	"Lease of a dead gateway": {group: "coordination.k8s.io", resource: "leases", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
+	"Lease of a dead gateway": {group: "coordination.k8s.io", resource: "leases", operation: admissionregistrationv1.Delete, namespace: v1alpha1.SystemNamespace,
 		eventOnly: true, start: startDeadLease, waitForSuccess: waitForObjectDeletion},
-	"order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
+	"order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionregistrationv1.Create, namespace: v1alpha1.SystemNamespace,
 		start: startCertificate, waitForSuccess: certificateIsIssued},
-	"answered order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
+	"answered order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionregistrationv1.Delete, namespace: v1alpha1.SystemNamespace,
 		start: startCertificate, waitForSuccess: certificateIsIssued},
-	"status of a dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches/status", operation: admissionv1.Update, eventOnly: true,
+	"status of a dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches/status", operation: admissionregistrationv1.Update, eventOnly: true,
 		start: startCancelledDispatch, waitForSuccess: dispatchIsCancelled},
-	"old dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches", operation: admissionv1.Delete, eventOnly: true,
+	"old dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches", operation: admissionregistrationv1.Delete, eventOnly: true,
 		start: startOldDispatch, waitForSuccess: waitForObjectDeletion},
 }
 
 // trustWrites run alone: every other row needs the object.
 var trustWrites = map[string]refusedWrite{
-	"new trust bundles": {resource: "configmaps", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
+	"new trust bundles": {resource: "configmaps", operation: admissionregistrationv1.Create, namespace: v1alpha1.SystemNamespace,
 		eventOnly: true, start: startDeletedTrust, waitForSuccess: trustIsComplete},
-	"changed trust bundles": {resource: "configmaps", operation: admissionv1.Update, namespace: v1alpha1.SystemNamespace,
+	"changed trust bundles": {resource: "configmaps", operation: admissionregistrationv1.Update, namespace: v1alpha1.SystemNamespace,
 		eventOnly: true, start: startSpoiltTrust, waitForSuccess: trustIsComplete},
 }
 
@@ -242,7 +242,7 @@ var exemptWrites = map[string]string{
 
 // A new right to write needs a row, or a reason for the lack of one.
 func TestEveryWriteOfTheControllerHasARow(t *testing.T) {
-	operations := map[string]admissionv1.OperationType{"create": admissionv1.Create, "update": admissionv1.Update, "patch": admissionv1.Update, "delete": admissionv1.Delete}
+	operations := map[string]admissionregistrationv1.OperationType{"create": admissionregistrationv1.Create, "update": admissionregistrationv1.Update, "patch": admissionregistrationv1.Update, "delete": admissionregistrationv1.Delete}
 	tested := map[string]bool{}
 	for _, rows := range []map[string]refusedWrite{refusedWrites, trustWrites} {
 		for _, row := range rows {

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	admission "k8s.io/api/admission/v1"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -67,22 +67,22 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 		server.Close()
 	}
 	ca := identity.MarshalCertificatesPEM(server.Certificate())
-	none, fail := admissionv1.SideEffectClassNone, admissionv1.Fail
-	rule := func(group, of string) admissionv1.RuleWithOperations {
-		return admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
-			Rule: admissionv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: []string{of}}}
+	none, fail := admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.Fail
+	rule := func(group, of string) admissionregistrationv1.RuleWithOperations {
+		return admissionregistrationv1.RuleWithOperations{Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+			Rule: admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: []string{of}}}
 	}
 	group := ""
 	if strings.HasPrefix(resource, "pairing") {
 		group = v1alpha1.GroupName
 	}
-	webhook := &admissionv1.ValidatingWebhookConfiguration{
+	webhook := &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "refusal-" + fleet},
-		Webhooks: []admissionv1.ValidatingWebhook{{
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
 			Name: "refusal.mooring.test", SideEffects: &none, FailurePolicy: &fail, AdmissionReviewVersions: []string{"v1"},
-			ClientConfig:      admissionv1.WebhookClientConfig{URL: ptr.To(address + "/"), CABundle: ca},
+			ClientConfig:      admissionregistrationv1.WebhookClientConfig{URL: ptr.To(address + "/"), CABundle: ca},
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: fleet}},
-			Rules:             []admissionv1.RuleWithOperations{rule(group, resource), rule("", "configmaps")},
+			Rules:             []admissionregistrationv1.RuleWithOperations{rule(group, resource), rule("", "configmaps")},
 			TimeoutSeconds:    ptr.To[int32](2),
 		}},
 	}
@@ -109,12 +109,12 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 
 func refusingHandler(code int32) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		review := admission.AdmissionReview{}
+		review := admissionv1.AdmissionReview{}
 		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		review.Response = &admission.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Code: code, Message: refusalText}}
+		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Code: code, Message: refusalText}}
 		review.Request = nil
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(review)

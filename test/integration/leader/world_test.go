@@ -75,7 +75,6 @@ func (w *fixture) createLease(gateway string, age time.Duration) {
 	if err := w.gateway.Create(w.t.Context(), lease); err != nil {
 		w.t.Fatal(err)
 	}
-
 }
 
 // applySession records a session as a gateway does, with the given start and, if not nil, end.

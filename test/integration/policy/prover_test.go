@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -328,7 +328,7 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	startGate(t, gate)
 	soon.Succeeds(t, "the gate is open", func(context.Context) error { return gate.Check() })
 
-	if err := shared.Client().Delete(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
+	if err := shared.Client().Delete(t.Context(), &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := prover.Prove(t.Context()); err == nil {
