@@ -41,7 +41,7 @@ func newCertifiedNode(t *testing.T) *certifiedNode {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "box"},
 		Spec:       v1alpha1.NodeSpec{PublicKeySHA256: pin, NextPublicKeySHA256: next},
 		Status: v1alpha1.NodeStatus{
-			Issued:             &v1alpha1.IssuedCertificate{Chain: string(pki.PEM(leaf))},
+			Issued:             &v1alpha1.IssuedCertificate{Chain: string(identity.MarshalCertificatesPEM(leaf))},
 			CertificateHistory: []v1alpha1.CertificateInfo{{FingerprintSHA256: c.certificate, PublicKeySHA256: pin, NotAfter: &ended}},
 		},
 	}

@@ -25,17 +25,17 @@ func TestLearnBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sample := pki.PEM(ca.SignRequest(t, request))
+	sample := identity.MarshalCertificatesPEM(ca.SignRequest(t, request))
 	tests := map[string]struct {
 		signed issuer.Signed
 		want   string // "" if the bundle is accepted
 	}{
-		"the CA that signed":          {issuer.Signed{Chain: sample, CA: pki.PEM(ca.Certificate)}, ""},
-		"a CA that did not sign":      {issuer.Signed{Chain: sample, CA: pki.PEM(other.Certificate)}, "not signed under"},
-		"a certificate of another":    {issuer.Signed{Chain: pki.PEM(ca.SignRequest(t, foreign)), CA: pki.PEM(ca.Certificate)}, "another key"},
+		"the CA that signed":          {issuer.Signed{Chain: sample, CA: identity.MarshalCertificatesPEM(ca.Certificate)}, ""},
+		"a CA that did not sign":      {issuer.Signed{Chain: sample, CA: identity.MarshalCertificatesPEM(other.Certificate)}, "not signed under"},
+		"a certificate of another":    {issuer.Signed{Chain: identity.MarshalCertificatesPEM(ca.SignRequest(t, foreign)), CA: identity.MarshalCertificatesPEM(ca.Certificate)}, "another key"},
 		"no CA":                       {issuer.Signed{Chain: sample}, "status.ca is empty"},
 		"a leaf in the place of a CA": {issuer.Signed{Chain: sample, CA: sample}, "not a CA"},
-		"no chain":                    {issuer.Signed{CA: pki.PEM(ca.Certificate)}, "empty"},
+		"no chain":                    {issuer.Signed{CA: identity.MarshalCertificatesPEM(ca.Certificate)}, "empty"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestLearnBundle(t *testing.T) {
 
 func TestBundlesAreTheUnionWithTheAuthorityInUseFirst(t *testing.T) {
 	bundle := func(name string) identity.Bundle {
-		parsed, err := identity.ParseBundle(pki.PEM(pki.NewCA(t, name, start).Certificate))
+		parsed, err := identity.ParseBundle(identity.MarshalCertificatesPEM(pki.NewCA(t, name, start).Certificate))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 
 func TestACAThatWasReplacedUnderItsNameIsNotTrusted(t *testing.T) {
 	bundle := func(name string) identity.Bundle {
-		parsed, err := identity.ParseBundle(pki.PEM(pki.NewCA(t, name, start).Certificate))
+		parsed, err := identity.ParseBundle(identity.MarshalCertificatesPEM(pki.NewCA(t, name, start).Certificate))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,11 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/transport/backoff"
 	"github.com/mooring-dev/mooring/test/fakegateway"
 )
@@ -33,13 +28,7 @@ func (o delayObserver) SessionClosed(_, _ string, retry time.Duration) {
 // certificate's life, so that every certificate has expired on arrival. The delay between two
 // attempts doubles up to its limit.
 func TestAMachineWhoseClockIsFarAheadStaysOutAndSaysSo(t *testing.T) {
-	notExpired, err := status.New(codes.FailedPrecondition, "the clock of the machine is ahead").WithDetails(&errdetails.ErrorInfo{
-		Reason:   gatewayv1.ReasonCertificateNotExpired,
-		Metadata: map[string]string{gatewayv1.MetadataGatewayTime: time.Now().UTC().Format(time.RFC3339)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, refusal := range map[string]error{"a gateway that refuses": notExpired.Err(), "an older gateway that issues": nil} {
+	for name, refusal := range map[string]error{"a gateway that refuses": fakegateway.CertificateNotExpired(t), "an older gateway that issues": nil} {
 		t.Run(name, func(t *testing.T) {
 			g := fakegateway.Start(t)
 			attempts := make(chan time.Time, 100)

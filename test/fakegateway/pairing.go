@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -220,4 +221,17 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	}
 	leaf := p.gateway.DeviceCA.IssueDevice(p.t, lapsed.ID, public, p.gateway.Node.CertificateLifetime)
 	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.Bundle().PEM()}, nil
+}
+
+// CertificateNotExpired returns the denial of a recovery whose certificate is still valid by the
+// clock of the gateway.
+func CertificateNotExpired(t testing.TB) error {
+	t.Helper()
+	denial, err := status.New(codes.FailedPrecondition, "the clock of the machine is ahead").WithDetails(&errdetails.ErrorInfo{
+		Reason:   gatewayv1.ReasonCertificateNotExpired,
+		Metadata: map[string]string{gatewayv1.MetadataGatewayTime: time.Now().UTC().Format(time.RFC3339)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return denial.Err()
 }

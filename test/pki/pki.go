@@ -4,36 +4,26 @@ package pki
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"testing"
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 // DeviceKey returns a key of a machine and its fingerprint.
 func DeviceKey(t testing.TB) (key *ecdsa.PrivateKey, fingerprint string) {
 	t.Helper()
-	key = newKey(t)
+	key = identitytest.NewKey(t)
 	fingerprint, err := identity.FingerprintSPKI(&key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key, fingerprint
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 // CA signs certificates of an hour.
@@ -46,7 +36,7 @@ type CA struct {
 // NewCA returns a CA with a new key that is valid from start.
 func NewCA(t testing.TB, name string, start time.Time) CA {
 	t.Helper()
-	key := newKey(t)
+	key := identitytest.NewKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: start, NotAfter: start.Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -83,9 +73,4 @@ func sign(t testing.TB, template, parent *x509.Certificate, public any, by *ecds
 		t.Fatal(err)
 	}
 	return certificate
-}
-
-// PEM returns a certificate in PEM.
-func PEM(certificate *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -169,13 +168,7 @@ func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing
 }
 
 func TestAClockThatIsFarAheadIsNamed(t *testing.T) {
-	notExpired, err := status.New(codes.FailedPrecondition, "the clock of the machine is ahead").WithDetails(&errdetails.ErrorInfo{
-		Reason:   gatewayv1.ReasonCertificateNotExpired,
-		Metadata: map[string]string{gatewayv1.MetadataGatewayTime: time.Now().UTC().Format(time.RFC3339)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, refusal := range map[string]error{"a gateway that refuses": notExpired.Err(), "an older gateway that issues": nil} {
+	for name, refusal := range map[string]error{"a gateway that refuses": fakegateway.CertificateNotExpired(t), "an older gateway that issues": nil} {
 		t.Run(name, func(t *testing.T) {
 			g := fakegateway.Start(t)
 			g.Pairing.Recover = func() error { return refusal }
