@@ -2,6 +2,7 @@ package dispatchtable
 
 import (
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -39,17 +40,22 @@ func (t *Table) debugDispatch(message string, d *v1alpha1.CapabilityDispatch, pa
 	Debug(t.Log, message, d, pairs...)
 }
 
-// debug writes a debug line about the session, under the rules of Debug.
-func (t *Table) debug(message string, pairs ...string) {
-	if !t.Log.V(1).Enabled() {
+// DebugSession writes a debug line about a session, under the rules of Debug.
+func DebugSession(log logr.Logger, node types.NamespacedName, id, message string, pairs ...string) {
+	log = log.V(1)
+	if !log.Enabled() {
 		return
 	}
-	values := make([]any, 0, 2+len(pairs))
-	values = append(values, "session", t.session.ID)
+	values := make([]any, 0, 6+len(pairs))
+	values = append(values, "namespace", node.Namespace, "node", node.Name, "session", id)
 	for _, v := range pairs {
 		values = append(values, v)
 	}
-	t.log().V(1).Info(message, values...)
+	log.Info(message, values...)
+}
+
+func (t *Table) debug(message string, pairs ...string) {
+	DebugSession(t.Log, t.session.Node, t.session.ID, message, pairs...)
 }
 
 // log returns a logger with the name of the Node. It is created for each line, because a session

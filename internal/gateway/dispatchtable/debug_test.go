@@ -1,8 +1,6 @@
 package dispatchtable
 
 import (
-	"bytes"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -13,27 +11,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/logtest"
 )
-
-// logTo returns a logger of this level, as the manager makes it, and its lines.
-func logTo(level slog.Level) (logr.Logger, *bytes.Buffer) {
-	lines := &bytes.Buffer{}
-	return logr.FromSlogHandler(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: level})), lines
-}
-
-// messagesOf returns the messages of the lines of a log.
-func messagesOf(t *testing.T, lines *bytes.Buffer) []string {
-	t.Helper()
-	var messages []string
-	for line := range strings.Lines(lines.String()) {
-		var entry struct{ Msg string }
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Fatal(err)
-		}
-		messages = append(messages, entry.Msg)
-	}
-	return messages
-}
 
 // serveDispatch offers a dispatch that must be claimed, and settles it with a result.
 func serveDispatch(t *testing.T, log logr.Logger, input, output string) {
@@ -62,7 +41,7 @@ func serveDispatch(t *testing.T, log logr.Logger, input, output string) {
 // The session adds a line for each write.
 func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 	const input, output = `{"word":"secret-input"}`, `"secret-output"`
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	serveDispatch(t, log, input, output)
 	want := []string{"dispatch admitted", "dispatch claimed", "dispatch offered", "dispatch accepted", "result received", "dispatch settled"}
 	if strings.Contains(lines.String(), "secret") {
@@ -75,10 +54,10 @@ func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 			}
 		}
 	}
-	if got := messagesOf(t, lines); !slices.Equal(got, want) {
+	if got := logtest.Messages(t, lines); !slices.Equal(got, want) {
 		t.Errorf("messages\n%q, want\n%q", got, want)
 	}
-	log, lines = logTo(slog.LevelInfo)
+	log, lines = logtest.New(slog.LevelInfo)
 	serveDispatch(t, log, input, output)
 	if lines.Len() != 0 {
 		t.Errorf("lines at info:\n%s", lines)
@@ -88,13 +67,13 @@ func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 func TestADispatchThatIsRefusedIsLoggedWithItsCode(t *testing.T) {
 	c := newClock()
 	h, _, _ := newHarness(c)
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	h.Log, h.declared = log, nil
 	h.addWaiting(newDispatch(c, v1alpha1.DispatchQueued))
 	h.run(h.offer)
 	h.runPending()
 	want := []string{"dispatch refused", "dispatch settled"}
-	if got := messagesOf(t, lines); !slices.Equal(got, want) || !strings.Contains(lines.String(), `"code":"UnknownCapability"`) {
+	if got := logtest.Messages(t, lines); !slices.Equal(got, want) || !strings.Contains(lines.String(), `"code":"UnknownCapability"`) {
 		t.Errorf("messages %q, want %q with the code:\n%s", got, want, lines)
 	}
 }
@@ -102,7 +81,7 @@ func TestADispatchThatIsRefusedIsLoggedWithItsCode(t *testing.T) {
 func TestADebugLineHoldsAllItsPairs(t *testing.T) {
 	c := newClock()
 	h, _, _ := newHarness(c)
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	h.Log = log
 	pairs := []string{"a", "1", "b", "2", "c", "3", "d", "4", "e", "5"}
 	d := newDispatch(c, v1alpha1.DispatchQueued)
@@ -124,7 +103,7 @@ func TestADebugLineHoldsAllItsPairs(t *testing.T) {
 func TestADebugLineCostsNothingWhileItIsDisabled(t *testing.T) {
 	c := newClock()
 	h, _, _ := newHarness(c)
-	h.Log, _ = logTo(slog.LevelInfo)
+	h.Log, _ = logtest.New(slog.LevelInfo)
 	d := newDispatch(c, v1alpha1.DispatchQueued)
 	d.Status.Error = &v1alpha1.DispatchError{Code: v1alpha1.ErrorExpired}
 	if allocated := testing.AllocsPerRun(100, func() {
@@ -140,7 +119,7 @@ func TestADebugLineCostsNothingWhileItIsDisabled(t *testing.T) {
 // A machine chooses the UID of a result, so its length in the log is bounded.
 func TestTheUIDOfAnUnknownResultIsBoundedInTheLog(t *testing.T) {
 	h, _, _ := newHarness(newClock())
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	h.Log = log
 	h.report(&gatewayv1.Result{Dispatch: &gatewayv1.DispatchRef{Namespace: "other", Uid: strings.Repeat("u", 1<<16)}})
 	if !strings.Contains(lines.String(), "result of another machine dropped") || lines.Len() > 1000 {
@@ -162,7 +141,7 @@ func TestTheReasonWhyOffersWaitIsLogged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
 			h, _, gate := newHarness(c)
-			log, lines := logTo(slog.LevelDebug)
+			log, lines := logtest.New(slog.LevelDebug)
 			h.Log = log
 			h.addWaiting(newDispatch(c, v1alpha1.DispatchQueued))
 			tt.change(h, gate)
@@ -183,7 +162,7 @@ func TestAReviewIsLoggedWithItsOutcome(t *testing.T) {
 		ReviewAllowed: {dispatch.ReviewPassed, nil}, ReviewRefused: {dispatch.ReviewRefused, nil}, ReviewFailed: {dispatch.ReviewMissing, errTest},
 	} {
 		h, _, _ := newHarness(c)
-		log, lines := logTo(slog.LevelDebug)
+		log, lines := logtest.New(slog.LevelDebug)
 		h.Log = log
 		if h.debugReview(&entry{d: newDispatch(c, v1alpha1.DispatchQueued)}, tt.review, tt.err); !strings.Contains(lines.String(), `"outcome":"`+want+`"`) {
 			t.Errorf("the log has %q, want %s", lines, want)
@@ -196,12 +175,12 @@ func TestAFailedJobIsLoggedUnlessTheSessionEnds(t *testing.T) {
 	for _, cancelled := range []bool{false, true} {
 		c := newClock()
 		h, _, _ := newHarness(c)
-		log, lines := logTo(slog.LevelInfo)
+		log, lines := logtest.New(slog.LevelInfo)
 		h.Log, h.cancelled = log, cancelled
 		e := h.addWaiting(newDispatch(c, v1alpha1.DispatchQueued))
 		h.do(h.HandleReview(h.snapshot(), &Review{entry: e}, dispatch.ReviewMissing, errTest))
 		h.run(func() { h.handleWritten(e, nil, errTest, func(error) {}) })
-		if logged := len(messagesOf(t, lines)) == 2; logged == cancelled {
+		if logged := len(logtest.Messages(t, lines)) == 2; logged == cancelled {
 			t.Errorf("cancelled %t: the log has %q", cancelled, lines)
 		}
 	}

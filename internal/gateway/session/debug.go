@@ -5,19 +5,12 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 )
 
 // debug writes a debug line about the session, under the rules of dispatchtable.Debug.
 func (s *session) debug(message string, pairs ...string) {
-	if !s.service.Log.V(1).Enabled() {
-		return
-	}
-	values := make([]any, 0, 2+len(pairs))
-	values = append(values, "session", s.id)
-	for _, v := range pairs {
-		values = append(values, v)
-	}
-	s.log().V(1).Info(message, values...)
+	dispatchtable.DebugSession(s.service.Log, s.key, s.id, message, pairs...)
 }
 
 // debugHello writes a debug line about a Hello.

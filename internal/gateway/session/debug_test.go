@@ -1,9 +1,7 @@
 package session
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -16,27 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/dispatchtable"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/test/logtest"
 )
-
-// logTo returns a logger of this level, as the manager makes it, and its lines.
-func logTo(level slog.Level) (logr.Logger, *bytes.Buffer) {
-	lines := &bytes.Buffer{}
-	return logr.FromSlogHandler(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: level})), lines
-}
-
-// messagesOf returns the messages of the lines of a log.
-func messagesOf(t *testing.T, lines *bytes.Buffer) []string {
-	t.Helper()
-	var messages []string
-	for line := range strings.Lines(lines.String()) {
-		var entry struct{ Msg string }
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Fatal(err)
-		}
-		messages = append(messages, entry.Msg)
-	}
-	return messages
-}
 
 // setLog replaces the log of the session and of its table.
 func (s *session) setLog(log logr.Logger) { s.service.Log, s.service.tables.Log = log, log }
@@ -69,7 +48,7 @@ func serveDispatch(t *testing.T, log logr.Logger, input, output string) {
 
 func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 	const input, output = `{"word":"secret-input"}`, `"secret-output"`
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	serveDispatch(t, log, input, output)
 	want := []string{"dispatch admitted", "status written", "dispatch claimed", "dispatch offered", "dispatch accepted",
 		"result received", "status written", "dispatch settled"}
@@ -83,10 +62,10 @@ func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 			}
 		}
 	}
-	if got := messagesOf(t, lines); !slices.Equal(got, want) {
+	if got := logtest.Messages(t, lines); !slices.Equal(got, want) {
 		t.Errorf("messages\n%q, want\n%q", got, want)
 	}
-	log, lines = logTo(slog.LevelInfo)
+	log, lines = logtest.New(slog.LevelInfo)
 	serveDispatch(t, log, input, output)
 	if lines.Len() != 0 {
 		t.Errorf("lines at info:\n%s", lines)
@@ -96,14 +75,14 @@ func TestADispatchIsFollowedInTheLogAtDebugOnly(t *testing.T) {
 func TestADispatchThatIsRefusedIsLoggedWithItsCode(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := newStoreSession(c)
-	log, lines := logTo(slog.LevelDebug)
+	log, lines := logtest.New(slog.LevelDebug)
 	s.setLog(log)
 	s.facts.Declared = nil
 	s.addWaiting(t.Context(), at, newDispatch(s, c, v1alpha1.DispatchQueued))
 	s.offer(t.Context())
 	s.runPending(t.Context())
 	want := []string{"dispatch refused", "status written", "dispatch settled"}
-	if got := messagesOf(t, lines); !slices.Equal(got, want) || !strings.Contains(lines.String(), `"code":"UnknownCapability"`) {
+	if got := logtest.Messages(t, lines); !slices.Equal(got, want) || !strings.Contains(lines.String(), `"code":"UnknownCapability"`) {
 		t.Errorf("messages %q, want %q with the code:\n%s", got, want, lines)
 	}
 }
@@ -112,7 +91,7 @@ func TestADispatchThatIsRefusedIsLoggedWithItsCode(t *testing.T) {
 func TestADebugLineCostsNothingWhileItIsDisabled(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, _, _ := newStoreSession(c)
-	s.service.Log, _ = logTo(slog.LevelInfo)
+	s.service.Log, _ = logtest.New(slog.LevelInfo)
 	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.Status.Error = &v1alpha1.DispatchError{Code: v1alpha1.ErrorExpired}
 	hello := &gatewayv1.Hello{DialCounter: 12345, AgentVersion: "v1"}
@@ -153,13 +132,13 @@ func TestTheStepsOfASessionAreFollowedInTheLogAtDebugOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for level, want := range map[slog.Level][]string{slog.LevelDebug: tt.want, slog.LevelInfo: nil} {
 				s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
-				log, lines := logTo(level)
+				log, lines := logtest.New(level)
 				s.setLog(log)
 				ctx := peer.NewContext(t.Context(), s.caller)
 				if _, err := s.service.startSession(ctx, ctx, &firstMessage{message: tt.first}); err == nil {
 					t.Fatal("the session opened")
 				}
-				if got := messagesOf(t, lines); !slices.Equal(got, want) {
+				if got := logtest.Messages(t, lines); !slices.Equal(got, want) {
 					t.Errorf("at %s: %q, want %q:\n%s", level, got, want, lines)
 				}
 			}
